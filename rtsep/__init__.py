@@ -1,0 +1,44 @@
+"""rtsep: live un-mixing. Drums and harmonies apart while the music sounds, with no Python on the audio thread.
+
+The whole public surface; each name is imported when it is first used, so that `import rtsep` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .engine import Engine as Engine
+    from .errors import BadInput as BadInput
+    from .errors import Unavailable as Unavailable
+    from .live.stream import open_stream as open_stream
+    from .offline.render import separate as separate
+    from .parameters import PARAMETERS as PARAMETERS
+    from .settings import MODES as MODES
+    from .settings import STEMS as STEMS
+    from .settings import Settings as Settings
+
+_HOMES = {
+    "Engine": ".engine",
+    "Settings": ".settings",
+    "MODES": ".settings",
+    "STEMS": ".settings",
+    "PARAMETERS": ".parameters",
+    "BadInput": ".errors",
+    "Unavailable": ".errors",
+    "open_stream": ".live.stream",
+    "separate": ".offline.render",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

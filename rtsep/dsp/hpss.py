@@ -1,0 +1,128 @@
+"""Harmonic and percussive parts of the magnitude by sliding medians.
+
+Steady partials are ridges along time and drum hits are ridges along frequency, so a median along one axis keeps
+the one and drops the other. Both windows slide without branches: a sorted window loses its oldest value and takes
+the newest in one pass of compares and min/max, all bins side by side, which fills the vector unit.
+
+FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010. There the median along time is
+centered; here the frame that is masked may stand anywhere in it, at its very end for no look-ahead.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, int64
+
+from ..kernel import kernel
+
+_LANES = 16  # stretches of the spectrum whose medians along frequency slide side by side: one vector of float32
+
+
+class State(NamedTuple):
+    # tables: read only
+    lookahead: int64[::1]  # (1,) frames that come after the one being masked
+    # memory: cleared by reset
+    history: float32[:, ::1]  # (frames, bins) the last magnitudes, a ring
+    ordered: float32[:, ::1]  # (frames, bins) the same magnitudes, sorted for each bin
+    oldest: int64[::1]  # (1,) row of `history` to be replaced next
+    # scratch: meaningless between calls
+    lanes: float32[:, ::1]  # (stretch + span - 1, lanes) the spectrum in overlapping stretches
+    window: float32[:, ::1]  # (span, lanes) the magnitudes around a bin, sorted
+    carry: float32[::1]  # (lanes,) the value on its way up the window
+
+
+def prepare(bins: int, frames: int, span: int, lookahead: int = 0) -> State:
+    """A state for medians over `frames` (odd, `lookahead` of them in the future) and over `span` bins (odd)."""
+    if frames % 2 == 0 or span % 2 == 0:
+        raise ValueError(f"median lengths must be odd: frames={frames}, span={span}")
+    if not 0 <= lookahead <= frames // 2:
+        raise ValueError(f"lookahead must lie between 0 and {frames // 2} frames: {lookahead}")
+    stretch = -(-bins // _LANES)
+    return State(
+        lookahead=np.array([lookahead]),
+        history=np.zeros((frames, bins), np.float32),
+        ordered=np.zeros((frames, bins), np.float32),
+        oldest=np.zeros(1, np.int64),
+        lanes=np.zeros((stretch + span - 1, _LANES), np.float32),
+        window=np.zeros((span, _LANES), np.float32),
+        carry=np.zeros(_LANES, np.float32),
+    )
+
+
+@kernel
+def reset(state):
+    """Forget the sound."""
+    state.history[:] = 0
+    state.ordered[:] = 0
+    state.oldest[0] = 0
+
+
+@kernel
+def process(state, magnitude, harmonic, percussive):
+    """Take the newest `magnitude` (bins,); write both medians (bins,) of the frame `lookahead` frames before it."""
+    frames = state.history.shape[0]
+    newest = state.oldest[0]
+    _median_time(state.ordered, state.history[newest], magnitude, harmonic)
+    for k in range(magnitude.shape[0]):
+        state.history[newest, k] = magnitude[k]
+    state.oldest[0] = (newest + 1) % frames
+    due = state.history[(newest + frames - state.lookahead[0]) % frames]
+    _median_frequency(state, due, percussive)
+
+
+@kernel
+def _median_time(ordered, old, new, median):
+    """Replace `old` (bins,) by `new` (bins,) in the sorted windows `ordered` (frames, bins)."""
+    frames, bins = ordered.shape
+    # A window a[0] <= ... <= a[n-1] without `old` is b[i] = a[i] if a[i] < old else a[i+1]; with `new` it is
+    # max(b[i-1], min(b[i], new)). `median` carries b[i-1] from rank to rank.
+    for k in range(bins):
+        median[k] = -1  # below every magnitude
+    for i in range(frames - 1):
+        row, above = ordered[i], ordered[i + 1]
+        for k in range(bins):
+            b = row[k] if row[k] < old[k] else above[k]
+            m = b if b < new[k] else new[k]
+            row[k] = median[k] if median[k] > m else m
+            median[k] = b
+    top, middle = ordered[frames - 1], ordered[frames // 2]
+    for k in range(bins):
+        top[k] = median[k] if median[k] > new[k] else new[k]
+    for k in range(bins):
+        median[k] = middle[k]
+
+
+@kernel
+def _median_frequency(state, x, median):
+    """Medians over `span` bins around each bin of `x` (bins,), mirrored at both ends, to `median` (bins,)."""
+    lanes, window, carry = state.lanes, state.window, state.carry
+    span, width = window.shape
+    bins = x.shape[0]
+    stretch = lanes.shape[0] - span + 1
+    reach = span // 2
+    for s in range(width):
+        for j in range(lanes.shape[0]):
+            k = s * stretch + j - reach
+            k = -k - 1 if k < 0 else k
+            k = 2 * bins - 1 - k if k >= bins else k
+            lanes[j, s] = x[max(k, 0)]  # the last stretches may lie wholly beyond the spectrum: never read
+    window[:] = -1
+    for j in range(lanes.shape[0]):
+        new = lanes[j]
+        for s in range(width):
+            carry[s] = -2  # below the -1 of the places not filled yet
+        for i in range(span - 1):
+            row, above = window[i], window[i + 1]
+            for s in range(width):
+                old = lanes[j - span, s] if j >= span else np.float32(-1)
+                b = row[s] if row[s] < old else above[s]
+                m = b if b < new[s] else new[s]
+                row[s] = carry[s] if carry[s] > m else m
+                carry[s] = b
+        for s in range(width):
+            window[span - 1, s] = carry[s] if carry[s] > new[s] else new[s]
+        if j >= span - 1:
+            for s in range(width):
+                k = s * stretch + j - span + 1
+                if k < bins:
+                    median[k] = window[reach, s]

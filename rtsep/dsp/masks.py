@@ -1,0 +1,50 @@
+"""From the medians to masks: soft shares with an exponent, or hard decisions, with a separation factor.
+
+With a factor of one everything is either harmonic or percussive. Above one a bin must be clearly one or the other,
+and what is neither (noise, voices, ringing skins) is left to the residual: the masks then add up to less than one.
+
+FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010 (soft masks); Driedger, Müller and
+Disch, "Extending harmonic-percussive separation of audio signals", ISMIR 2014 (separation factor, binary masks;
+its use with soft masks follows librosa.decompose.hpss).
+"""
+
+import math
+
+import numpy as np
+
+from ..kernel import kernel
+
+PERCUSSIVE, HARMONIC = 0, 1  # rows of the masks
+
+
+@kernel
+def process(harmonic, percussive, separation, exponent, binary, masks):
+    """Write `masks` (2, bins: percussive, harmonic) from the medians (bins,) of both kinds.
+
+    `separation` is at least 1, `exponent` a multiple of 0.25 up to 8, `binary` 0 or 1.
+    """
+    one, tiny, limit = np.float32(1), np.float32(1e-20), np.float32(2**15)
+    quarters = int(4 * exponent + 0.5)
+    factor = _power(separation, quarters)
+    for k in range(masks.shape[1]):
+        ratio = (percussive[k] + tiny) / (harmonic[k] + tiny)
+        # Within these limits no power overflows, and a share beyond them would not be heard.
+        ratio = min(max(ratio, one / limit), limit)
+        if binary != 0:
+            masks[PERCUSSIVE, k] = one if ratio >= separation else np.float32(0)
+            masks[HARMONIC, k] = one if one > ratio * separation else np.float32(0)
+        else:
+            q = _power(ratio, quarters)
+            masks[PERCUSSIVE, k] = one / (one + factor / q)
+            masks[HARMONIC, k] = one / (one + factor * q)
+
+
+@kernel
+def _power(x, quarters):
+    """`x` to the power of `quarters` / 4 (0 to 32), from square roots and products alone, so that it vectorizes."""
+    x = math.sqrt(math.sqrt(x))
+    y = np.float32(1)
+    for bit in range(6):
+        y *= x if quarters >> bit & 1 else np.float32(1)
+        x *= x
+    return y

@@ -1,0 +1,106 @@
+"""Stems into channels: faders that glide, bypass, output level and a limiter.
+
+The last stem is what the others leave of the input, and the faders weigh what each stem adds to the *unchanged*
+input: with all of them at unity the output is the input to the last bit, with all of them closed it is nothing.
+
+The limiter has no look-ahead and so no delay: its gain falls at once with each peak and recovers slowly; see
+Zölzer (ed.), "DAFX: Digital Audio Effects", 2nd edition, Wiley 2011, ch. 4.2.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, int64
+
+from ..kernel import kernel
+
+_GLIDE_S = 0.01
+_RELEASE_S = 0.1
+
+# Stems are rounded to steps of a 24-bit sample: sums and differences of such numbers are exact in float32.
+_STEPS = np.float32(2**23)
+
+
+class State(NamedTuple):
+    # tables: read only
+    glide: float32[::1]  # (1,) part of the way to its goal that a gain goes with each sample
+    release: float32[::1]  # (1,) the same for the limiter
+    # memory: cleared by reset
+    gain: float32[::1]  # (stems + 2,) gain of each stem, output gain, share of the bypass; linear
+    goal: float32[::1]  # (stems + 2,) where they are gliding
+    limit: float32[::1]  # (1,) gain of the limiter
+    started: int64[::1]  # (1,) 0 before the first block: gains then start at their goals
+    # scratch: meaningless between calls
+    path: float32[:, ::1]  # (stems + 2, hop) the gains at each sample
+
+
+def prepare(sample_rate: float, hop_size: int, stems: int) -> State:
+    """A state for `stems` and chunks of at most `hop_size` samples."""
+    return State(
+        glide=np.array([-math.expm1(-1 / (_GLIDE_S * sample_rate))], np.float32),
+        release=np.array([-math.expm1(-1 / (_RELEASE_S * sample_rate))], np.float32),
+        gain=np.ones(stems + 2, np.float32),
+        goal=np.ones(stems + 2, np.float32),
+        limit=np.ones(1, np.float32),
+        started=np.zeros(1, np.int64),
+        path=np.zeros((stems + 2, hop_size), np.float32),
+    )
+
+
+@kernel
+def reset(state):
+    """Forget the sound; gains start at their goals again."""
+    state.limit[0] = 1
+    state.started[0] = 0
+
+
+@kernel
+def process(state, ceiling, phase, dry, ready, stems, output):
+    """Mix one chunk that lies within a hop and starts at `phase` in it.
+
+    `dry` (samples, channels) is the delayed input, `ready` (stems - 1, channels, hop) all stems but the last,
+    `ceiling` the limiter's (linear, or infinite). Writes `stems` (stems, samples, channels) as they are before the
+    faders, and `output` (samples, channels).
+    """
+    samples, channels = output.shape
+    last = stems.shape[0] - 1
+    _glide(state, samples)
+    for i in range(samples):
+        level, bypassed = state.path[last + 1, i], state.path[last + 2, i]
+        peak = np.float32(0)
+        for c in range(channels):
+            x = dry[i, c]
+            rest, wet = x, x
+            for s in range(last):
+                stem = np.rint(ready[s, c, phase + i] * _STEPS) / _STEPS
+                stems[s, i, c] = stem
+                rest -= stem
+                wet += (state.path[s, i] - np.float32(1)) * stem
+            stems[last, i, c] = rest
+            wet += (state.path[last, i] - np.float32(1)) * rest
+            y = wet * level * (np.float32(1) - bypassed) + x * bypassed
+            output[i, c] = y
+            peak = max(peak, abs(y))
+        needed = ceiling / peak if peak > ceiling else np.float32(1)
+        free = state.limit[0] + (np.float32(1) - state.limit[0]) * state.release[0]
+        free = free if free < np.float32(0.9999) else np.float32(1)
+        state.limit[0] = min(needed, free)
+        for c in range(channels):
+            output[i, c] = min(max(output[i, c] * state.limit[0], -ceiling), ceiling)
+
+
+@kernel
+def _glide(state, samples):
+    """Write the gains of the next `samples` to `path`: each sample goes a part of the way that is left."""
+    for g in range(state.gain.shape[0]):
+        gain, goal = state.gain[g], state.goal[g]
+        if state.started[0] == 0:
+            gain = goal
+        for i in range(samples):
+            gain += (goal - gain) * state.glide[0]
+            # The last thousandth of a decibel is a step that nobody hears, and ends the glide exactly.
+            gain = gain if abs(goal - gain) > np.float32(1e-5) else goal
+            state.path[g, i] = gain
+        state.gain[g] = gain
+    state.started[0] = 1

@@ -1,0 +1,1 @@
+"""The control thread: devices and people."""

@@ -1,0 +1,1 @@
+"""No clock: the same engine over files and arrays."""

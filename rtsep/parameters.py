@@ -1,0 +1,204 @@
+"""PARAMETERS: what may move while sound runs. One table, from which command line, presets and controllers derive.
+
+An id is never reused. The engine holds one float32 target per parameter, in the order of the table and in the
+unit of the kernels (linear gain, 0 or 1, index of a choice); the glide towards it happens in the kernels.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import BadInput, unknown
+from .settings import STEMS
+
+SILENCE_DB = -80.0
+"""The bottom of every fader: this and anything below it is silence, shown as -inf."""
+
+# A fader's law: its travel from 0 to 1 is linear in decibels from -60 to 0 at 100/127 of it, then to the top.
+_FADER_BOTTOM_DB, _FADER_UNITY = -60.0, 100 / 127
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is known of a parameter. Values are in `unit`; a switch is 0 or 1, a choice is the index of its word."""
+
+    id: str
+    name: str
+    low: float
+    high: float
+    default: float
+    unit: str = ""  # "dB", "" (a plain number), "switch" or "choice"
+    step: float = 0.0  # 0: continuous
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> float:
+        """`value` (a number, or a text for `parse`) as a number of this parameter, or `BadInput`."""
+        if isinstance(value, str):
+            return self.parse(value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise BadInput(f"{self.id} is {value!r}: it must be {self.range_text()}.") from None
+        if self.unit == "dB" and self.low == SILENCE_DB and number <= SILENCE_DB:
+            return -math.inf
+        if not self.low <= number <= self.high:
+            raise BadInput(f"{self.id} is {number:g}: it must be {self.range_text()}.")
+        return self.low + round((number - self.low) / self.step) * self.step if self.step else number
+
+    def range_text(self) -> str:
+        """The range in words, as error messages and the help show it."""
+        if self.choices:
+            return " or ".join(self.choices)
+        bottom = "-inf" if self.low == SILENCE_DB else f"{self.low:g}"
+        return f"a number between {bottom} and {self.high:g} {self.unit}".rstrip()
+
+    def format(self, value: float) -> str:
+        """`value` as a person reads it: "-6.0 dB", "-inf dB", "on", "soft", "2.00"."""
+        if self.choices:
+            return self.choices[int(value)]
+        if self.unit == "dB":
+            return "-inf dB" if value <= SILENCE_DB else f"{value:.1f} dB"
+        return f"{value:.2f}"
+
+    def parse(self, text: str) -> float:
+        """The value that `text` means; `format` turned round, units and case optional."""
+        word = text.strip().lower().removesuffix(self.unit.lower()).strip()
+        if self.choices:
+            word = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}.get(word, word)
+            if word not in self.choices:
+                raise BadInput(f"{self.id} is {text!r}: it must be {self.range_text()}.")
+            return float(self.choices.index(word))
+        try:
+            return self.check(float(word))
+        except BadInput:
+            raise
+        except ValueError:
+            raise BadInput(f"{self.id} is {text!r}: it must be {self.range_text()}.") from None
+
+    def to_normalized(self, value: float) -> float:
+        """`value` as a position 0..1 of a knob or fader."""
+        if self.low == SILENCE_DB:
+            if value <= _FADER_BOTTOM_DB:
+                return 0.0
+            if value <= 0:
+                return (1 - value / _FADER_BOTTOM_DB) * _FADER_UNITY
+            return _FADER_UNITY + value / self.high * (1 - _FADER_UNITY)
+        return (value - self.low) / (self.high - self.low)
+
+    def from_normalized(self, position: float) -> float:
+        """The value at `position` (0..1, clamped) of a knob or fader; a fader's lowest position is silence."""
+        position = min(max(position, 0.0), 1.0)
+        if self.low == SILENCE_DB:
+            if position == 0:
+                return -math.inf
+            if position <= _FADER_UNITY:
+                return _FADER_BOTTOM_DB * (1 - position / _FADER_UNITY)
+            return (position - _FADER_UNITY) / (1 - _FADER_UNITY) * self.high
+        return self.check(self.low + position * (self.high - self.low))
+
+    def to_target(self, value: float) -> float:
+        """`value` as the kernels see it: decibels become a linear gain."""
+        if self.unit == "dB":
+            return 10 ** (value / 20) if value > SILENCE_DB else 0.0
+        return value
+
+
+def _fader(id: str, name: str) -> Parameter:
+    return Parameter(id, name, SILENCE_DB, 12, 0, "dB")
+
+
+def _switch(id: str, name: str) -> Parameter:
+    return Parameter(id, name, 0, 1, 0, "switch", 1, ("off", "on"))
+
+
+def _table() -> Iterator[Parameter]:
+    for stem in STEMS:
+        yield _fader(f"{stem}.gain_db", f"{stem} level")
+        yield _switch(f"{stem}.mute", f"{stem} mute")
+        yield _switch(f"{stem}.solo", f"{stem} solo")
+    yield _fader("output.gain_db", "output level")
+    yield _switch("bypass", "bypass")
+    yield _switch("limiter", "output limiter")
+    yield Parameter("limiter.ceiling_db", "limiter ceiling", -24, 0, -1, "dB")
+    yield Parameter("hpss.separation", "separation factor", 1, 10, 1)
+    yield Parameter("hpss.exponent", "mask exponent", 0.25, 8, 2, step=0.25)
+    yield Parameter("hpss.mask", "mask kind", 0, 1, 0, "choice", 1, ("soft", "binary"))
+
+
+PARAMETERS: dict[str, Parameter] = {parameter.id: parameter for parameter in _table()}
+"""Every parameter by its id, in the order of the engine's array of targets."""
+
+INDEX = {id: index for index, id in enumerate(PARAMETERS)}
+
+
+class Control:
+    """One parameter of one engine: `control.value = -6`, `control.text`, `control.normalized`, `control.info`."""
+
+    def __init__(self, parameters: "Parameters", info: Parameter) -> None:
+        self._parameters, self.info = parameters, info
+
+    @property
+    def value(self) -> float:
+        """The value, in the parameter's unit; may be set to a number or a text."""
+        return self._parameters._values[self.info.id]
+
+    @value.setter
+    def value(self, value: float | str) -> None:
+        self._parameters[self.info.id] = value
+
+    @property
+    def text(self) -> str:
+        """The value as a person reads it."""
+        return self.info.format(self.value)
+
+    @property
+    def normalized(self) -> float:
+        """The value as a position 0..1 of a knob; may be set."""
+        return self.info.to_normalized(self.value)
+
+    @normalized.setter
+    def normalized(self, position: float) -> None:
+        self._parameters[self.info.id] = self.info.from_normalized(position)
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"<{self.info.id} = {self.text}>"
+
+
+class Parameters(Mapping[str, Control]):
+    """An engine's parameters by id: `parameters["percussive.gain_db"] = -6`, `parameters["bypass"].value`.
+
+    A change is one store into the array of targets: any thread may make it while sound runs, and the sound glides.
+
+    Raises
+    ------
+    BadInput : for an unknown id, or a value out of range or not a number; nothing is changed then.
+    """
+
+    def __init__(self, targets: Any) -> None:
+        self._targets = targets
+        self._values: dict[str, float] = {}
+        for id, parameter in PARAMETERS.items():
+            self[id] = parameter.default
+
+    def __getitem__(self, id: str) -> Control:
+        if id not in PARAMETERS:
+            raise unknown("parameter", id, PARAMETERS)
+        return Control(self, PARAMETERS[id])
+
+    def __contains__(self, id: object) -> bool:
+        return id in PARAMETERS
+
+    def __setitem__(self, id: str, value: float | str) -> None:
+        parameter = self[id].info
+        self._values[id] = parameter.check(value)
+        self._targets[INDEX[id]] = parameter.to_target(self._values[id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PARAMETERS)
+
+    def __len__(self) -> int:
+        return len(PARAMETERS)

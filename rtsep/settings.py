@@ -1,0 +1,109 @@
+"""Settings: what needs a new `prepare`. A mode is a named set of them, with its latency in samples and milliseconds.
+
+Lengths are given in seconds and hertz and become powers of two and odd numbers of frames and bins at the sample
+rate in use, so that a mode sounds alike at 44.1, 48 and 96 kHz.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from .errors import BadInput, unknown
+
+LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
+MOST_CHANNELS = 8
+
+STEMS = ("percussive", "harmonic", "residual")
+"""The leaves of the tree of stems, in the order of every array that has a row per stem. They add up to the input."""
+
+MODES: dict[str, dict[str, float]] = {
+    # at 48 kHz: 256 samples, 5.3 ms
+    "live": dict(synthesis_s=0.006, window_ratio=8, overlap=4, harmonic_s=0.1, percussive_hz=600, lookahead_s=0),
+    # at 48 kHz: 512 samples, 10.7 ms
+    "balanced": dict(synthesis_s=0.012, window_ratio=4, overlap=4, harmonic_s=0.1, percussive_hz=600, lookahead_s=0),
+    # at 48 kHz: 2048 + 5 x 512 samples, 96 ms
+    "quality": dict(synthesis_s=0.0465, window_ratio=2, overlap=4, harmonic_s=0.2, percussive_hz=600, lookahead_s=0.053),
+    # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
+    "offline": dict(synthesis_s=0.0465, window_ratio=1, overlap=4, harmonic_s=0.36, percussive_hz=667, lookahead_s=0.175),
+}
+
+
+class Sizes(NamedTuple):
+    """What `Settings` come to at one sample rate."""
+
+    window_size: int  # samples of the analysis window
+    synthesis_size: int  # samples of the synthesis window
+    hop_size: int  # samples between frames
+    harmonic_frames: int  # odd, frames of the median along time
+    percussive_bins: int  # odd, bins of the median along frequency
+    lookahead_frames: int  # frames of the median along time that come after the frame being masked
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The shape of an engine. Fields left out are those of `mode`.
+
+    Parameters
+    ----------
+    mode : "live" (at most 6 ms), "balanced" (at most 12 ms), "quality" (at most 100 ms) or "offline"
+    synthesis_s : longest synthesis window, seconds; the largest power of two of samples within it is taken,
+        and it is the latency of a mode without look-ahead
+    window_ratio : length of the analysis window in synthesis windows: 1 (symmetric, as librosa) to 16, a power of two
+    overlap : hops in a synthesis window: 4 or 8
+    harmonic_s : length of the median along time, seconds
+    percussive_hz : length of the median along frequency, hertz
+    lookahead_s : part of the median along time that lies in the future, seconds; adds latency
+
+    Raises
+    ------
+    BadInput : for an unknown mode or a value out of its range.
+    """
+
+    mode: str = "balanced"
+    synthesis_s: float = None  # type: ignore[assignment]  # filled from the mode
+    window_ratio: int = None  # type: ignore[assignment]
+    overlap: int = None  # type: ignore[assignment]
+    harmonic_s: float = None  # type: ignore[assignment]
+    percussive_hz: float = None  # type: ignore[assignment]
+    lookahead_s: float = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown("mode", self.mode, MODES)
+        for field in fields(self):
+            if getattr(self, field.name) is None:
+                object.__setattr__(self, field.name, MODES[self.mode][field.name])
+        _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")
+        _within("harmonic_s", self.harmonic_s, 0, 1, "s")
+        _within("percussive_hz", self.percussive_hz, 0, 4000, "Hz")
+        _within("lookahead_s", self.lookahead_s, 0, self.harmonic_s / 2, "s (half of harmonic_s)")
+        if self.window_ratio not in (1, 2, 4, 8, 16):
+            raise BadInput(f"window_ratio is {self.window_ratio}: it must be 1, 2, 4, 8 or 16.")
+        if self.overlap not in (4, 8):
+            raise BadInput(f"overlap is {self.overlap}: it must be 4 or 8 hops in a synthesis window.")
+
+    def sizes(self, sample_rate: float) -> Sizes:
+        """The lengths in samples, frames and bins at `sample_rate` (Hz, 8,000 to 192,000)."""
+        if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+            raise BadInput(f"the sample rate is {sample_rate} Hz: it must lie between {LOWEST_RATE} and {HIGHEST_RATE}.")
+        synthesis_size = 1 << (int(self.synthesis_s * sample_rate).bit_length() - 1)
+        window_size = synthesis_size * self.window_ratio
+        hop_size = synthesis_size // self.overlap
+        frames = _odd(self.harmonic_s * sample_rate / hop_size)
+        return Sizes(
+            window_size=window_size,
+            synthesis_size=synthesis_size,
+            hop_size=hop_size,
+            harmonic_frames=frames,
+            percussive_bins=min(_odd(self.percussive_hz * window_size / sample_rate), _odd(window_size / 4)),
+            lookahead_frames=min(int(self.lookahead_s * sample_rate / hop_size), frames // 2),
+        )
+
+
+def _within(name: str, value: Any, low: float, high: float, unit: str) -> None:
+    if not (isinstance(value, int | float) and low <= value <= high):
+        raise BadInput(f"{name} is {value!r}: it must lie between {low:g} and {high:g} {unit}.")
+
+
+def _odd(length: float) -> int:
+    """The odd number nearest to `length`, at least 1."""
+    return max(2 * int(length // 2) + 1, 1)
