@@ -29,6 +29,7 @@ RITARD_FROM, RITARD = 10 * 16 + 8, 0.10  # the last cadence leans back
 
 # A letter per bar: intro, verse (A, variant a, fill F), chorus (B, b), turnaround, verse, cadence, end.
 FORM = "IAaAFBbBTACE"
+END = 16 * len(FORM)
 HARMONY = ["Gmaj9 D9sus", "Gmaj9 G6", "Bm7 E7b9", "Am7", "D9sus D9", "Cmaj9", "Bm7 Em9", "Am9 Cm6", "G/D D13",
            "Gmaj9 E7b9", "Am7 D13b9", "G69"]  # fmt: skip
 # Close voicings, most without the root (the bass has it), so that each voice moves by a step or stays.
@@ -74,15 +75,15 @@ DRUMS = {
     "C": "K.....k.K.K..... ....S..g....S.33 H.h.H.h.H.O.....",
     "E": "K............... r...............",
 }
-# General MIDI key and force. Kick, snare and ghost note, hi-hat closed, open and by foot, ride, tambourine, toms.
-KIT = {"K": (36, 112), "k": (36, 92), "S": (38, 112), "s": (38, 88), "g": (38, 34), "H": (42, 84), "h": (42, 66),
-       "i": (42, 48), "O": (46, 82), "p": (44, 50), "R": (51, 104), "r": (51, 84), "T": (54, 66), "t": (54, 48),
-       "1": (50, 100), "2": (47, 100), "3": (43, 104)}  # fmt: skip
+# General MIDI key and force: kick, snare and ghost note, hi-hat (closed, open, foot), ride, tambourine, toms.
+KIT = {"K": (36, 112), "k": (36, 92), "S": (38, 112), "s": (38, 88), "g": (38, 34), "H": (42, 84),
+       "h": (42, 66), "i": (42, 48), "O": (46, 82), "p": (44, 50), "R": (51, 104), "r": (51, 84),
+       "T": (54, 66), "t": (54, 48), "1": (50, 100), "2": (47, 100), "3": (43, 104)}  # fmt: skip
 CRASH, CRASH_BARS = 49, (1, 5, 9, 11)  # the downbeats where a section starts
 
 LEVELS = {"lead": 0.0, "chords": -2.5, "bass": -2.0, "drums": -1.5}  # RMS in dB, relative to the lead
 MIX_PEAK = 0.90
-COMPRESSION = 0.45  # of libsndfile's 0..1: the highest quality that keeps the package small
+COMPRESSION = 0.5  # of libsndfile's 0..1; about 1.5 MB in all, to keep the package small
 
 
 def midi(name: str) -> int:
@@ -137,10 +138,12 @@ class Player:
     def add(self, time: float, kind: str, **values: int) -> None:
         self.events.append((time, mido.Message(kind, channel=self.channel, **values)))
 
-    def note(self, step: int, length: int, pitch: int, force: float, delay: float = 0.0) -> tuple[float, float]:
+    def note(self, step: int, length: int, pitch: int, force: float, delay: float = 0) -> tuple[float, float]:
+        """Play a note on the grid; returns when it really starts and stops, in seconds."""
         error = max(-2.0, min(2.0, self.random.gauss(0, 1))) * self.spread
         start = max(0.02, seconds(step) + self.late + delay + error)
-        stop = seconds(step + length) + self.late - 0.01
+        # What is held to the final bar line rings on until the fade has taken it.
+        stop = SECONDS if step + length == END else seconds(step + length) + self.late - 0.01
         velocity = round(force + self.random.gauss(0, 3.5))
         self.add(start, "note_on", note=pitch, velocity=max(1, min(127, velocity)))
         self.add(stop, "note_off", note=pitch)
@@ -155,12 +158,12 @@ def play_lead() -> list[Player]:
         start, stop = sax.note(step, length, pitch, force)
         for time in np.arange(0, stop - start - 0.02, 0.01):
             scoop = -1.2 * max(0.0, 1 - time / 0.09) ** 2 if "^" in marks else 0.0
-            depth = 0.16 * min(1.0, max(0.0, (time - 0.28) / 0.35))
+            depth = 0.24 * min(1.0, max(0.0, (time - 0.28) / 0.35))
             bend = scoop + depth * math.sin(2 * math.pi * 5.3 * (time - 0.28))
             sax.add(start - 0.005 + time, "pitchwheel", pitch=round(4096 * bend))
             through = time / (stop - start)
             swell = 94 + 22 * math.sin(math.pi * through**0.7) if length > 3 else 104
-            if step + length == 16 * len(FORM):  # the very last note dies away
+            if step + length == END:  # the very last note dies away
                 swell *= 1 - 0.95 * max(0.0, through - 0.45) / 0.55
             sax.add(start - 0.005 + time, "control_change", control=11, value=round(swell))
     return [sax]
@@ -173,8 +176,9 @@ def play_chords() -> list[Player]:
     for step, length, symbol in hits(PIANO):
         for voice, pitch in enumerate(chord_at(step + (length > 1))):
             piano.note(step, length, pitch, PIANO_FORCE[symbol] + 2 * voice, delay=0.004 * voice)
-    for step, _, voice in hits(GUITAR):
-        guitar.note(step, 4, chord_at(step)[int(voice)] + 12, 108 + 8 * (step % 4 == 0))
+    for step, _, digit in hits(GUITAR):
+        length = 4 if step < END - 16 else END - step
+        guitar.note(step, length, chord_at(step)[int(digit)] + 12, 108 + 8 * (step % 4 == 0))
     for bar, text in enumerate(HARMONY):
         length = 16 // len(text.split())
         for step in range(16 * bar, 16 * (bar + 1), length):
@@ -206,8 +210,6 @@ def render(players: list[Player], soundfont: Path) -> np.ndarray:
     tempo, now, track = mido.bpm2tempo(BPM), 0, mido.MidiTrack()
     track.append(mido.MetaMessage("set_tempo", tempo=tempo))
     for time, message in sorted((e for player in players for e in player.events), key=lambda event: event[0]):
-        if message.type == "note_off" and time > seconds(16 * len(FORM)) - 0.1:
-            time = SECONDS  # the last chord rings until the fade has taken it
         tick = mido.second2tick(time, 960, tempo)
         track.append(message.copy(time=tick - now))
         now = tick
@@ -243,10 +245,11 @@ def main() -> None:
     stems = {name: render(play(), args.soundfont) for name, play in band.items()}
     stems = {name: x * 10 ** (LEVELS[name] / 20) / np.std(x) for name, x in stems.items()}
     scale = MIX_PEAK / np.abs(sum(stems.values())).max()
-    for _ in range(2):  # Vorbis moves the peaks, so the level is settled on what a listener will decode
+    peak = 0.0
+    while abs(peak - MIX_PEAK) > 0.02:  # Vorbis moves the peaks, so what counts is the decoded mix
         for name, x in stems.items():
             write_ogg(args.outdir / f"{name}.ogg", scale * x)
-        peak = np.abs(sum(sf.read(args.outdir / f"{name}.ogg")[0] for name in stems)).max()
+        peak = float(np.abs(sum(sf.read(args.outdir / f"{name}.ogg")[0] for name in stems)).max())
         scale *= MIX_PEAK / peak
     print(f"{SECONDS} s, mix peak {peak:.3f}, wrote {', '.join(stems)} to {args.outdir}")
 
