@@ -5,6 +5,7 @@
 `process` below is that order. The sound card's callback, a file being rendered and `Engine.process` all call it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .dsp import hpss, masks, meters, mix, stft
 from .errors import BadInput
-from .kernel import kernel, load, native, numba_type
+from .kernel import compiling, kernel, load, native, numba_type
 from .parameters import INDEX, Parameters
 from .settings import MOST_CHANNELS, STEMS, Settings
 
@@ -117,6 +118,15 @@ def _process_at(address, block, output, stems):
 @kernel
 def _reset_at(address):
     reset(load(address, KIND))
+
+
+def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
+    """Compile (or load from the cache) everything that `Engine` needs; `told` hears of it if it takes long."""
+    with compiling("engine", told):
+        engine = Engine()
+        engine.prepare(sample_rate=48_000, channels=1, max_block=1)
+        engine.process(np.zeros(1))
+        engine.reset()
 
 
 class Engine:

@@ -12,7 +12,9 @@ import ctypes
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,15 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder()
 
 
-def is_cached() -> bool:
-    """Whether kernels of this very text were compiled before: else the first sound takes half a minute."""
-    return any(CACHE_FOLDER.rglob("*.nbi"))
+@contextmanager
+def compiling(part: str, told: Callable[[str], object]) -> Iterator[None]:
+    """Around code that compiles the kernels of `part`: the first time it `told` a person to be patient."""
+    mark = CACHE_FOLDER / f"{part}-is-compiled"
+    if not mark.exists():
+        told(f"compiling the {part} for this machine, once: about half a minute ...")
+    yield
+    with suppress(OSError):
+        mark.touch()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -66,9 +74,22 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _in_our_cache(decorator, function)
 
 
-def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function to be called by C; its `address` is the C pointer."""
-    return lambda function: _in_our_cache(numba.cfunc(signature, cache=True), function)
+class Callback:
+    """A function to be called by C, compiled when its address is first asked for."""
+
+    def __init__(self, signature: Any, function: Callable[..., Any]) -> None:
+        self._signature, self._function = signature, function
+
+    @cached_property
+    def address(self) -> int:
+        """The C pointer, good for as long as this object lives."""
+        self._compiled = _in_our_cache(numba.cfunc(self._signature, cache=True), self._function)
+        return int(self._compiled.address)
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Callback]:
+    """Make a function of numba's `signature` a `Callback`."""
+    return lambda function: Callback(signature, function)
 
 
 def _in_our_cache(decorator: Callable[..., Any], function: Callable[..., Any]) -> Any:
@@ -172,7 +193,9 @@ def clock(typing_context):  # type: ignore[no-untyped-def]
         kind = ir.FunctionType(i32, [i32, timespec.type])
         function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
         builder.call(function, [ir.Constant(i32, _MONOTONIC), timespec])
-        seconds, nanoseconds = (builder.sitofp(builder.extract_value(builder.load(timespec), i), double) for i in (0, 1))
+        seconds, nanoseconds = (
+            builder.sitofp(builder.extract_value(builder.load(timespec), i), double) for i in (0, 1)
+        )
         return builder.fadd(seconds, builder.fmul(nanoseconds, ir.Constant(double, 1e-9)))
 
     return types.float64(), generate

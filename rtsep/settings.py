@@ -21,9 +21,13 @@ MODES: dict[str, dict[str, float]] = {
     # at 48 kHz: 512 samples, 10.7 ms
     "balanced": dict(synthesis_s=0.012, window_ratio=4, overlap=4, harmonic_s=0.1, percussive_hz=600, lookahead_s=0),
     # at 48 kHz: 2048 + 5 x 512 samples, 96 ms
-    "quality": dict(synthesis_s=0.0465, window_ratio=2, overlap=4, harmonic_s=0.2, percussive_hz=600, lookahead_s=0.053),
+    "quality": dict(
+        synthesis_s=0.0465, window_ratio=2, overlap=4, harmonic_s=0.2, percussive_hz=600, lookahead_s=0.053
+    ),
     # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
-    "offline": dict(synthesis_s=0.0465, window_ratio=1, overlap=4, harmonic_s=0.36, percussive_hz=667, lookahead_s=0.175),
+    "offline": dict(
+        synthesis_s=0.0465, window_ratio=1, overlap=4, harmonic_s=0.36, percussive_hz=667, lookahead_s=0.175
+    ),
 }
 
 
@@ -84,7 +88,9 @@ class Settings:
     def sizes(self, sample_rate: float) -> Sizes:
         """The lengths in samples, frames and bins at `sample_rate` (Hz, 8,000 to 192,000)."""
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-            raise BadInput(f"the sample rate is {sample_rate} Hz: it must lie between {LOWEST_RATE} and {HIGHEST_RATE}.")
+            raise BadInput(
+                f"the sample rate is {sample_rate} Hz: it must lie between {LOWEST_RATE} and {HIGHEST_RATE}."
+            )
         synthesis_size = 1 << (int(self.synthesis_s * sample_rate).bit_length() - 1)
         window_size = synthesis_size * self.window_ratio
         hop_size = synthesis_size // self.overlap

@@ -40,8 +40,8 @@ def prepare(sample_rate: float, hop_size: int, stems: int) -> State:
     return State(
         glide=np.array([-math.expm1(-1 / (_GLIDE_S * sample_rate))], np.float32),
         release=np.array([-math.expm1(-1 / (_RELEASE_S * sample_rate))], np.float32),
-        gain=np.ones(stems + 2, np.float32),
-        goal=np.ones(stems + 2, np.float32),
+        gain=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
+        goal=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
         limit=np.ones(1, np.float32),
         started=np.zeros(1, np.int64),
         path=np.zeros((stems + 2, hop_size), np.float32),

@@ -1,0 +1,187 @@
+"""The command line: what it takes, which part of the program does it, and how it ends.
+
+Exit codes: 0 well, 2 asked for what cannot be, 3 a device, a library or the disk cannot be had, 130 Ctrl-C.
+Everything that makes sound is imported only when it is needed, so that --help answers at once.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+from . import __version__
+from .errors import BadInput, Unavailable
+from .parameters import PARAMETERS, Parameter
+from .settings import MODES, STEMS, Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line `arguments` (those of the process if None); the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (BadInput, Unavailable) as error:
+        print(f"rtsep: {error}", file=sys.stderr)
+        return 2 if isinstance(error, BadInput) else 3
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        pass
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rtsep",
+        description="Live un-mixing: drums and harmonies apart while the music sounds.",
+        epilog="Start with: rtsep demo",
+    )
+    parser.add_argument("--version", action="version", version=f"rtsep {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="un-mix the bundled song live, and write what came of it; needs nothing")
+    demo.add_argument("-o", "--output", metavar="DEV", help="sound device (default: the system's, else virtual)")
+    demo.add_argument("-d", "--folder", default="rtsep-demo", help="where to write (default: rtsep-demo)")
+    demo.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
+    _engine_options(demo, "balanced")
+    demo.set_defaults(run=_demo)
+
+    live = commands.add_parser("live", help="un-mix what a sound card hears", epilog=_PARAMETER_HELP, **_RAW)
+    live.add_argument("-i", "--input", metavar="DEV", help="device (name, unique part of it, or number), a sound file, "
+                      "or 'virtual' (the bundled song)")  # fmt: skip
+    live.add_argument("-o", "--output", metavar="DEV", help="device, or 'virtual'")
+    live.add_argument("-r", "--rate", type=_positive, metavar="RATE", help="sample rate in Hz (default: the device's)")
+    live.add_argument("-b", "--block", type=int, default=0, metavar="BLOCK", help="block size in samples")
+    live.add_argument("-c", "--channels", type=int, metavar="N", help="channels (default: at most 2)")
+    live.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
+    live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
+    live.add_argument("--force", action="store_true", help="replace files that exist")
+    live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
+    _engine_options(live, "balanced")
+    live.set_defaults(run=_live)
+
+    separate = commands.add_parser("separate", help="sound files into stems", epilog=_PARAMETER_HELP, **_RAW)
+    separate.add_argument("files", nargs="+", metavar="FILE", help="sound files; - is raw float32 on standard input")
+    separate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder; - is standard output")
+    separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join(STEMS)} (default: all)")
+    separate.add_argument("--mix", action="store_true", help="also write the mix with the faders as set")
+    separate.add_argument("--format", default="wav", metavar="F", help="wav (32-bit float) or flac (24 bit)")
+    separate.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="files at a time")
+    separate.add_argument("--force", action="store_true", help="replace files that exist")
+    separate.add_argument("-r", "--rate", type=_positive, metavar="RATE", help="sample rate of standard input, Hz")
+    separate.add_argument("-c", "--channels", type=int, metavar="N", help="channels of standard input")
+    _engine_options(separate, "offline")
+    separate.set_defaults(run=_separate)
+
+    devices = commands.add_parser("devices", help="list the sound devices")
+    devices.add_argument("--json", action="store_true", help="as JSON")
+    devices.set_defaults(run=_devices)
+
+    doctor = commands.add_parser("doctor", help="check this machine: versions, devices, speed, risks")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+_RAW: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
+def _described(parameter: Parameter) -> str:
+    return f"  {parameter.id:22} {parameter.range_text()} (default {parameter.format(parameter.default)})"
+
+
+_PARAMETER_HELP = "parameters for --set:\n" + "\n".join(_described(parameter) for parameter in PARAMETERS.values())
+
+
+def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
+    parser.add_argument("--mode", default=mode, metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
+    parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
+
+
+def _assignments(options: argparse.Namespace) -> dict[str, str]:
+    """What --set says, checked before anything heavy begins."""
+    pairs = {}
+    for text in options.set:
+        id, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"--set {text}: write it as ID=VALUE, as in --set percussive.gain_db=-12.")
+        if id not in PARAMETERS:
+            from .errors import unknown
+
+            raise unknown("parameter", id, PARAMETERS)
+        PARAMETERS[id].parse(value)
+        pairs[id] = value
+    return pairs
+
+
+def _demo(options: argparse.Namespace) -> None:
+    settings, assignments = Settings(options.mode), _assignments(options)
+    from .demo import demo
+
+    demo(settings, assignments, options.output, options.folder, options.seconds)
+
+
+def _live(options: argparse.Namespace) -> None:
+    settings, assignments = Settings(options.mode), _assignments(options)
+    from pathlib import Path
+
+    from .engine import Engine
+    from .live.devices import VIRTUAL, find
+    from .live.stream import open_stream, warm_up
+    from .live.terminal import summary, tell, watch
+    from .offline.files import load, song
+
+    engine = Engine(settings)
+    for id, value in assignments.items():
+        engine.parameters[id] = value
+    rate, source = options.rate, None
+    if options.input is not None and (options.input == VIRTUAL or Path(options.input).is_file()):
+        if rate is None:
+            rate = 48_000 if options.output == VIRTUAL else find(options.output, "output").sample_rate
+        source = sum(song(rate).values()) if options.input == VIRTUAL else load(options.input, rate)[0]
+    warm_up(tell)
+    with open_stream(
+        engine,
+        (options.input, options.output),
+        sample_rate=rate,
+        block_size=options.block,
+        channels=options.channels if source is None else source.shape[1],
+        source=source,
+        loop=options.input == VIRTUAL,
+        stems_out=options.stems_out,
+        limiter=assignments.get("limiter", "on"),
+        record=options.record,
+        force=options.force,
+    ) as stream:
+        tell(f"{stream.description}. Ctrl-C ends.")
+        watch(stream, seconds=options.seconds)
+    print(summary(stream))
+
+
+def _separate(options: argparse.Namespace) -> None:
+    settings, assignments = Settings(options.mode), _assignments(options)
+    from .offline.render import separate_files
+
+    separate_files()
+
+
+def _devices(options: argparse.Namespace) -> None:
+    from .doctor import print_devices
+
+    print_devices(options.json)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from .doctor import doctor
+
+    doctor(options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The demo: the bundled song through the live engine, and what came of it as sound, figures and a picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from .engine import Engine, Sound
+from .errors import Unavailable
+from .live import devices
+from .live.stream import Stream, open_stream, warm_up
+from .live.terminal import summary, tell, watch
+from .offline.evaluate import si_sdr
+from .offline.files import song
+from .settings import STEMS, Settings
+
+_DRUMS_FADE_AT_S = 10.7  # the second phrase: from here on the band plays without its drummer
+
+
+def demo(
+    settings: Settings,
+    parameters: Mapping[str, str],
+    device: str | None = None,
+    folder: str | Path = "rtsep-demo",
+    seconds: float | None = None,
+) -> None:
+    """Play the song, write FOLDER (a free name is taken if it exists), print the figures."""
+    device, rate = _device(device)
+    folder = _free(Path(folder))
+    parts = song(rate)
+    engine = Engine(settings)
+    for id, value in parameters.items():
+        engine.parameters[id] = value
+    warm_up(tell)
+    with open_stream(engine, device, sample_rate=rate, source=sum(parts.values()), record=folder) as stream:
+        tell(f"the bundled song through the live engine: {stream.description}")
+        tell(f"the drums go down after {_DRUMS_FADE_AT_S:.0f} seconds")
+        down = "percussive.gain_db" not in parameters
+
+        def tick(elapsed: float) -> None:
+            if down and elapsed > _DRUMS_FADE_AT_S:
+                engine.parameters["percussive.gain_db"] = "-inf"
+
+        watch(stream, seconds=seconds, tick=tick, meters=True)
+    print(summary(stream))
+    _report(folder, parts, stream)
+
+
+def _device(name: str | None) -> tuple[str, float]:
+    """The device to play on and its rate: the virtual one where there is no other."""
+    if name != devices.VIRTUAL:
+        try:
+            found = devices.find(name, "output")
+            return found.name, found.sample_rate
+        except Unavailable as error:
+            if name is not None:
+                raise
+            tell(f"no sound card here ({error.args[0].split(':')[0]}): playing on the built-in virtual device")
+    return devices.VIRTUAL, 48_000.0
+
+
+def _free(folder: Path) -> Path:
+    """`folder`, or the first of folder-2, folder-3, ... that does not exist."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def _report(folder: Path, parts: Mapping[str, Sound], stream: Stream) -> None:
+    """The mix without drums, the score of each stem, and the picture, from what the stream recorded."""
+    sounds = {name: soundfile.read(folder / f"{name}.wav", dtype="float32", always_2d=True)[0]
+              for name in ("input", *STEMS)}  # fmt: skip
+    mixture = sounds["input"]
+    without = mixture - sounds["percussive"]
+    soundfile.write(folder / "without-drums.wav", without, round(stream.sample_rate), subtype="FLOAT")
+    length = len(mixture)
+    drums = parts["drums"][:length]
+    band = sum(part[:length] for name, part in parts.items() if name != "drums")
+    print("\nSI-SDR in dB          mixture   live stem")
+    for stem, truth in (("percussive", drums), ("harmonic", band)):
+        print(f"  {stem:18} {si_sdr(truth, mixture):8.1f} {si_sdr(truth, sounds[stem]):11.1f}")
+    added = sum(sounds[stem] for stem in STEMS)
+    print(f"stems against input: largest difference {np.abs(added - mixture).max():.1e}")
+    pictures = {"mix": mixture, "percussive": sounds["percussive"], "harmonic": sounds["harmonic"]}
+    try:
+        picture(folder / "spectrograms.png", pictures, stream.sample_rate)
+    except ImportError:
+        tell("no picture: it needs matplotlib (pip install 'rtsep[plot]')")
+    print(f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def picture(path: Path, sounds: Mapping[str, Sound], sample_rate: float) -> None:
+    """Write the spectrograms of `sounds` (each (samples, channels)) one below the other."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(sounds), 1, figsize=(11, 8), sharex=True, layout="constrained")
+    for axis, (name, sound) in zip(axes, sounds.items(), strict=True):
+        axis.specgram(sound.mean(1) + 1e-9, NFFT=2048, noverlap=1536, Fs=sample_rate, cmap="magma", vmin=-130, vmax=-40)
+        axis.set(title=name, ylabel="Hz", ylim=(40, sample_rate / 2), yscale="log")
+    axes[-1].set_xlabel("seconds")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,102 @@
+"""Sound devices by name: finding them, describing them, and saying in a sentence why one cannot be had."""
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..errors import BadInput, Unavailable
+
+VIRTUAL = "virtual"
+"""The name of the built-in device that needs no hardware."""
+
+
+class Device(NamedTuple):
+    """A device as PortAudio lists it. `index` holds until the next rescan only."""
+
+    index: int
+    name: str
+    host: str
+    inputs: int
+    outputs: int
+    sample_rate: float
+
+
+def portaudio() -> ModuleType:
+    """The sounddevice module, or `Unavailable` with the name of the package that is missing."""
+    try:
+        import sounddevice
+    except OSError:
+        raise Unavailable(
+            "the PortAudio library is not installed: install it (Debian and Ubuntu: apt install libportaudio2; "
+            "Fedora: dnf install portaudio; macOS: brew install portaudio), or use the built-in device: "
+            "-i virtual -o virtual."
+        ) from None
+    return sounddevice
+
+
+def devices() -> list[Device]:
+    """All devices of all host interfaces, in PortAudio's order."""
+    sounddevice = portaudio()
+    hosts = [host["name"] for host in sounddevice.query_hostapis()]
+    return [
+        Device(
+            index,
+            found["name"],
+            hosts[found["hostapi"]],
+            found["max_input_channels"],
+            found["max_output_channels"],
+            found["default_samplerate"],
+        )
+        for index, found in enumerate(sounddevice.query_devices())
+    ]
+
+
+def rescan() -> None:
+    """Look for devices again. Only while no stream is open: PortAudio has to be started anew."""
+    sounddevice = portaudio()
+    sounddevice._terminate()
+    sounddevice._initialize()
+
+
+def find(name: str | int | None, kind: str) -> Device:
+    """The device of `kind` ("input" or "output") called `name`, or with `name` as a unique part of its name.
+
+    None is the system's default. Raises `BadInput` for a name that fits several, `Unavailable` for none.
+    """
+    sounddevice = portaudio()
+    fitting = [device for device in devices() if (device.inputs if kind == "input" else device.outputs) > 0]
+    if not fitting:
+        raise Unavailable(
+            f"no sound device for {kind} was found: plug one in, start the sound server (PipeWire, PulseAudio or "
+            "JACK), or use the built-in device: -i virtual -o virtual."
+        )
+    if name is None:
+        default = sounddevice.default.device["input" if kind == "input" else "output"]
+        return next((device for device in fitting if device.index == default), fitting[0])
+    word = str(name).lower()
+    matches = [device for device in fitting if word == str(device.index)]
+    matches = matches or [device for device in fitting if word == device.name.lower()]
+    matches = matches or [device for device in fitting if word in f"{device.name}, {device.host}".lower()]
+    if len(matches) == 1:
+        return matches[0]
+    listed = "; ".join(f"{device.name!r} ({device.host})" for device in matches or fitting)
+    if matches:
+        raise BadInput(f"{name!r} fits {len(matches)} {kind} devices: {listed}. Give more of the name, or its number.")
+    raise Unavailable(f"no {kind} device is called {name!r}. There are: {listed}.")
+
+
+def check(device: Device, kind: str, channels: int, sample_rate: float) -> None:
+    """Raise a sentence if `device` does not take `channels` at `sample_rate`."""
+    sounddevice = portaudio()
+    most = device.inputs if kind == "input" else device.outputs
+    if channels > most:
+        raise BadInput(f"{device.name!r} has {most} {kind} channels, not {channels}.")
+    test: Any = sounddevice.check_input_settings if kind == "input" else sounddevice.check_output_settings
+    try:
+        test(device=device.index, channels=channels, dtype="float32", samplerate=sample_rate)
+    except sounddevice.PortAudioError as error:
+        if device.sample_rate != sample_rate:
+            raise Unavailable(
+                f"{device.name!r} refuses {sample_rate:g} Hz. Its own rate is {device.sample_rate:g}: "
+                f"use -r {device.sample_rate:g}."
+            ) from None
+        raise Unavailable(f"{device.name!r} cannot be used for {kind}: {error.args[0]}.") from None

@@ -1,0 +1,98 @@
+"""Recording what a stream hears, plays and separates, without the audio thread ever waiting for the disk.
+
+The callback appends to a ring in memory; a thread of its own empties the ring into files. A disk that stalls
+longer than the ring lasts leaves a gap, which is counted and filled with silence, so that the files stay aligned.
+"""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..engine import Sound
+from ..errors import BadInput, Unavailable
+from ..offline.files import SoundWriter
+from ..settings import STEMS
+
+if TYPE_CHECKING:
+    from .stream import Stream
+
+_TURN_S = 0.05  # how often the ring is emptied
+
+
+class Recorder:
+    """Writes FOLDER/input.wav, output.wav and a file for each stem, all of one length and aligned to the sample.
+
+    `input.wav` is what came in, `output.wav` what was heard, the stems are as they are before the faders, and add
+    up to the input. The engine's latency is taken off. The files are valid at every moment of the recording.
+
+    Raises
+    ------
+    BadInput : if the folder holds files of these names and `force` is not set.
+    Unavailable : if they cannot be written.
+    """
+
+    def __init__(self, stream: "Stream", folder: str | Path, force: bool = False) -> None:
+        self.folder, self.lost, self.error = Path(folder), 0, ""
+        self._stream, self._read = stream, 0
+        self._channels = stream.engine.channels
+        latency = stream.engine.latency
+        self._early = np.zeros((0, self._channels), np.float32)  # input whose output is still to come
+        self._latency, self._skip = latency, latency
+        if self.folder.exists() and not self.folder.is_dir():
+            raise BadInput(f"{self.folder} is a file: --record takes a folder.")
+        names = ("input", "output", *STEMS)
+        paths = [self.folder / f"{name}.wav" for name in names]
+        taken = [path for path in paths if path.exists()]
+        if taken and not force:
+            raise BadInput(f"{taken[0]} exists: choose another folder, or use --force to replace the recording.")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"the folder {self.folder} cannot be made: {error.strerror}.") from None
+        self._files = [
+            SoundWriter(path, round(stream.sample_rate), self._channels, force=force, growing=True) for path in paths
+        ]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left and close the files."""
+        self._stopped.set()
+        self._thread.join()
+        for file in self._files:
+            file.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.wait(_TURN_S):
+                self._empty()
+            self._empty()
+        except OSError as error:  # the sound goes on; what was written so far stays
+            self.error = f"the recording stopped: {error}"
+
+    def _empty(self) -> None:
+        ring, written = self._stream.state.ring, int(self._stream.state.written[0])
+        rows = len(ring)
+        while self._read < written:
+            count = min(written - self._read, rows // 8)
+            places = np.arange(self._read, self._read + count) % rows
+            sound = ring[places]
+            self._read += count
+            if int(self._stream.state.written[0]) - self._read + count > rows:  # it was lapped meanwhile
+                sound[:] = 0
+                self.lost += count
+            self._write(sound)
+
+    def _write(self, sound: Sound) -> None:
+        channels = self._channels
+        heard = np.concatenate([self._early, sound[:, :channels]])
+        ready = max(len(heard) - self._latency, 0)
+        self._files[0].write(heard[:ready])
+        self._early = heard[ready:]
+        late = sound[self._skip :]
+        self._skip -= min(self._skip, len(sound))
+        for index, file in enumerate(self._files[1:], 1):
+            file.write(late[:, index * channels : (index + 1) * channels])

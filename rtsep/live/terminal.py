@@ -1,0 +1,125 @@
+"""A running stream as a person sees it in a terminal: the status line, the meters, the summary."""
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..settings import STEMS
+from .stream import Stream
+
+_PICTURE_S = 0.1
+_REVIVE_S = 1.0
+_SILENT_S = 3.0
+_BAR_DB, _BAR_WIDTH = 60, 30
+
+
+def tell(message: str) -> None:
+    """A line for a person, beside the data on standard output."""
+    print(f"rtsep: {message}", file=sys.stderr, flush=True)
+
+
+def watch(
+    stream: Stream,
+    *,
+    seconds: float | None = None,
+    tick: Callable[[float], object] = lambda elapsed: None,
+    meters: bool = False,
+) -> None:
+    """Show the stream until its source ends, `seconds` are over, or Ctrl-C; call `tick` with the time in seconds.
+
+    A device that vanishes is looked for by its name until it is back.
+    """
+    console = Console(stderr=True)
+    start = time.monotonic()
+    warned = stream.virtual or len(stream.state.source) > 0
+    with _stopped_by_signals(), Live(console=console, auto_refresh=False, transient=True) as live:
+        try:
+            while not stream.finished and (seconds is None or time.monotonic() - start < seconds):
+                if not stream.active:
+                    _revive(stream)
+                elapsed = time.monotonic() - start
+                tick(elapsed)
+                if console.is_terminal:
+                    live.update(_meters(stream) if meters else Text(status(stream), no_wrap=True), refresh=True)
+                if not warned and elapsed > _SILENT_S:
+                    warned = True
+                    if stream.engine.meters.input[0] == 0:
+                        tell("the input is perfectly silent: is it muted or unplugged, or may this program not listen?")
+                time.sleep(_PICTURE_S)
+        except KeyboardInterrupt:
+            pass
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let a polite request to end (SIGTERM) do what Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _revive(stream: Stream) -> None:
+    tell(f"the device {stream.device_name!r} has gone; waiting for it to come back (Ctrl-C ends)")
+    while not stream.revive():
+        time.sleep(_REVIVE_S)
+    tell(f"the device {stream.device_name!r} is back")
+
+
+def decibels(level: float) -> str:
+    """A linear level as text: " -12.3", "  -inf"."""
+    return f"{20 * math.log10(level):6.1f}" if level > 1e-6 else "  -inf"
+
+
+def status(stream: Stream) -> str:
+    """One line: levels, load, xruns and latency."""
+    meters, stats = stream.engine.meters, stream.stats()
+    stems = "  ".join(f"{stem} {decibels(level)}" for stem, level in zip(STEMS, meters.stems, strict=True))
+    return (
+        f"in {decibels(meters.input[0])}  out {decibels(meters.output[0])} dB | {stems} | "
+        f"load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms"
+    )
+
+
+def _meters(stream: Stream) -> Table:
+    meters, parameters = stream.engine.meters, stream.engine.parameters
+    grid = Table.grid(padding=(0, 2))
+    rows = [("input", meters.input[0], "")]
+    rows += [(stem, level, parameters[f"{stem}.gain_db"].text) for stem, level in zip(STEMS, meters.stems, strict=True)]
+    rows += [("output", meters.output[0], "")]
+    for name, level, fader in rows:
+        filled = 1 + 20 * math.log10(max(level, 1e-6)) / _BAR_DB
+        bar = "#" * round(min(max(filled, 0), 1) * _BAR_WIDTH)
+        grid.add_row(name, f"{bar:<{_BAR_WIDTH}}", f"{decibels(level)} dB", f"fader {fader}" if fader else "")
+    stats = stream.stats()
+    grid.add_row("", f"load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms")
+    return grid
+
+
+def summary(stream: Stream) -> str:
+    """What the stream has measured, in a few lines."""
+    stats = stream.stats()
+    lost = f", {int(stream.lost[0])} blocks late" if stream.virtual else ""
+    return "\n".join(
+        [
+            f"blocks   {stats.blocks} ({stats.samples / stream.sample_rate:.1f} s), xruns {stats.xruns}{lost}",
+            f"load     median {stats.load_median * 100:.1f} %, 99.9 % {stats.load_p999 * 100:.1f} %, "
+            f"worst {stats.load_worst * 100:.1f} % of a block's time; worst block {stats.worst_block_us:.0f} us",
+            f"latency  {stats.latency_ms:.1f} ms, of which the engine {stats.engine_latency_ms:.1f} ms "
+            f"({stream.engine.latency} samples)",
+        ]
+    )

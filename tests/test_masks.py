@@ -1,0 +1,71 @@
+"""Masks: soft ones add up to one, hard ones are 0 or 1, and a separation factor leaves a residual."""
+
+import numpy as np
+import pytest
+import reference
+
+from rtsep.dsp import masks
+
+
+def masked(harmonic, percussive, separation=1.0, exponent=2.0, binary=0.0):
+    """Masks (2, bins: percussive, harmonic)."""
+    made = np.full((2, len(harmonic)), np.nan, np.float32)
+    arguments = np.float32(separation), np.float32(exponent), np.float32(binary)
+    with np.errstate(over="ignore"):  # a share whose reciprocal overflows is zero
+        masks.process(harmonic.astype(np.float32), percussive.astype(np.float32), *arguments, made)
+    return made
+
+
+def medians(seed=1, bins=200):
+    return 10 ** np.random.default_rng(seed).uniform(-4, 1, (2, bins))
+
+
+@pytest.mark.parametrize("exponent", (0.25, 0.5, 0.75, 1, 1.25, 2, 3.5, 4, 8))
+@pytest.mark.parametrize("separation", (1.0, 1.5, 3, 10))
+def test_soft_masks_equal_their_formula_for_every_exponent_and_separation(exponent, separation):
+    harmonic, percussive = medians()
+    made = masked(harmonic, percussive, separation, exponent)
+    truth = np.stack(reference.masks(harmonic, percussive, separation, exponent))
+    np.testing.assert_allclose(made, truth, atol=2e-5)
+
+
+@pytest.mark.parametrize("exponent", (0.25, 1, 2, 8))
+def test_soft_masks_without_separation_add_up_to_one(exponent):
+    made = masked(*medians(), exponent=exponent)
+    np.testing.assert_allclose(made.sum(0), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("separation", (1.0, 2.0, 10.0))
+def test_binary_masks_are_zero_or_one_and_follow_driedger(separation):
+    harmonic, percussive = medians()
+    made = masked(harmonic, percussive, separation, binary=1)
+    assert set(np.unique(made)) == {0, 1}
+    assert np.array_equal(made[masks.HARMONIC], harmonic / percussive > separation)
+    assert np.array_equal(made[masks.PERCUSSIVE], percussive / harmonic >= separation)
+    assert made.sum(0).max() == 1
+
+
+@pytest.mark.parametrize("binary", (0, 1))
+def test_a_separation_factor_above_one_leaves_a_residual_where_neither_kind_wins(binary):
+    harmonic, percussive = np.array([1.0, 1.0, 0.01]), np.array([0.01, 0.9, 1.0])
+    whole = masked(harmonic, percussive, 1, 2, binary).sum(0)
+    parted = masked(harmonic, percussive, 3, 2, binary).sum(0)
+    np.testing.assert_allclose(whole, 1, atol=1e-6)
+    assert parted[1] < 0.25 and np.all(parted[[0, 2]] > 0.99)
+
+
+def test_a_tie_is_percussive_and_silence_gives_masks_that_add_up_to_one():
+    for level in (0.0, 1.0):
+        same = np.full(3, level)
+        assert masked(same, same, binary=1).tolist() == [[1, 1, 1], [0, 0, 0]]
+        np.testing.assert_allclose(masked(same, same), 0.5)
+
+
+@pytest.mark.parametrize("binary", (0, 1))
+@pytest.mark.parametrize("separation, exponent", ((1, 0.25), (1, 8), (10, 0.25), (10, 8)))
+def test_masks_stay_finite_and_within_0_and_1_for_extreme_magnitudes(separation, exponent, binary):
+    extremes = np.array([0, 1e-18, 1e-6, 1, 1e6, 1e9])
+    harmonic, percussive = (axis.ravel() for axis in np.meshgrid(extremes, extremes))
+    made = masked(harmonic, percussive, separation, exponent, binary)
+    assert np.all(np.isfinite(made)) and made.min() >= 0 and made.max() <= 1
+    assert made.sum(0).max() <= 1 + 1e-6

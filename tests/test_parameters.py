@@ -1,0 +1,174 @@
+"""Parameters: every text, number and knob position comes back; nonsense is refused with the parameter's name."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rtsep.errors import BadInput
+from rtsep.parameters import INDEX, PARAMETERS, SILENCE_DB, Parameters
+from rtsep.settings import STEMS
+
+ALL = pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=PARAMETERS)
+
+
+def values(parameter):
+    """Values over the whole range, both ends and the default among them."""
+    if parameter.choices:
+        return [float(index) for index in range(len(parameter.choices))]
+    steps = [parameter.check(float(value)) for value in np.linspace(parameter.low, parameter.high, 41)]
+    return [*steps, parameter.default]
+
+
+def fresh():
+    targets = np.zeros(len(PARAMETERS), np.float32)
+    return Parameters(targets), targets
+
+
+@ALL
+def test_ids_names_and_ranges_are_sound(parameter):
+    assert PARAMETERS[parameter.id] is parameter and list(PARAMETERS)[INDEX[parameter.id]] == parameter.id
+    assert parameter.name and parameter.low <= parameter.default <= parameter.high
+    assert parameter.id == parameter.id.lower() and " " not in parameter.id
+    if parameter.choices:
+        assert (parameter.low, parameter.high) == (0, len(parameter.choices) - 1)
+
+
+def test_every_stem_has_a_fader_a_mute_and_a_solo():
+    for stem in STEMS:
+        assert {f"{stem}.gain_db", f"{stem}.mute", f"{stem}.solo"} <= set(PARAMETERS)
+
+
+@ALL
+def test_formatted_values_parse_to_what_was_shown(parameter):
+    for value in values(parameter):
+        text = parameter.format(value)
+        back = parameter.parse(text)
+        assert parameter.format(back) == text
+        assert back == value or abs(back - value) <= 0.05 + 1e-9
+        assert parameter.parse(f"  {text.upper()} ") == back
+
+
+@ALL
+def test_values_keep_through_their_knob_position(parameter):
+    for value in values(parameter):
+        position = parameter.to_normalized(value)
+        assert 0 <= position <= 1
+        back = parameter.from_normalized(position)
+        if parameter.low == SILENCE_DB and value <= -60:
+            assert back == -math.inf
+        else:
+            assert back == pytest.approx(value, abs=1e-9)
+
+
+@ALL
+def test_knob_positions_rise_with_the_value_and_span_the_range(parameter):
+    positions = np.linspace(0, 1, 101)
+    back = [parameter.from_normalized(position) for position in positions]
+    assert all(low <= high for low, high in zip(back, back[1:], strict=False))
+    assert back[-1] == parameter.high
+    assert back[0] == (-math.inf if parameter.low == SILENCE_DB else parameter.low)
+    assert parameter.from_normalized(-1) == back[0] and parameter.from_normalized(2) == back[-1]
+
+
+def test_unity_lies_at_100_of_127_so_that_a_controller_meets_it():
+    fader = PARAMETERS["percussive.gain_db"]
+    assert fader.to_normalized(0) == 100 / 127 and fader.from_normalized(100 / 127) == 0
+    assert fader.from_normalized(1) == 12
+
+
+@ALL
+@pytest.mark.parametrize("wrong", (math.nan, 1e9, "nan", "loud", "", "1e9", None, [1]))
+def test_nonsense_is_refused_with_a_sentence_that_names_the_parameter(parameter, wrong):
+    parameters, targets = fresh()
+    before = targets.copy()
+    with pytest.raises(BadInput, match=parameter.id.replace(".", r"\.") + ".*must be"):
+        parameters[parameter.id] = wrong
+    assert np.array_equal(targets, before) and parameters[parameter.id].value == parameter.default
+
+
+@ALL
+@pytest.mark.parametrize("infinite", (math.inf, "inf"))
+def test_infinity_is_refused(parameter, infinite):
+    with pytest.raises(BadInput, match=parameter.id.replace(".", r"\.")):
+        fresh()[0][parameter.id] = infinite
+
+
+@ALL
+def test_minus_infinity_is_silence_for_a_fader_and_refused_elsewhere(parameter):
+    parameters, targets = fresh()
+    if parameter.low == SILENCE_DB:
+        for silence in (-math.inf, "-inf", "-inf dB", SILENCE_DB, -300):
+            parameters[parameter.id] = 0
+            parameters[parameter.id] = silence
+            assert parameters[parameter.id].value == -math.inf and targets[INDEX[parameter.id]] == 0
+            assert parameters[parameter.id].text == "-inf dB"
+    else:
+        with pytest.raises(BadInput, match=parameter.id.replace(".", r"\.")):
+            parameters[parameter.id] = -math.inf
+
+
+def test_decibels_reach_the_kernels_as_linear_gains():
+    parameters, targets = fresh()
+    parameters["percussive.gain_db"] = -20
+    parameters["output.gain_db"] = "6.0206 dB"
+    assert targets[INDEX["percussive.gain_db"]] == np.float32(0.1)
+    assert targets[INDEX["output.gain_db"]] == pytest.approx(2, rel=1e-6)
+    assert targets[INDEX["residual.gain_db"]] == 1 and targets[INDEX["hpss.exponent"]] == 2
+
+
+@pytest.mark.parametrize("word, value", (("on", 1), ("OFF", 0), ("yes", 1), ("false", 0), ("1", 1), (True, 1), (0, 0)))
+def test_switches_take_words_and_numbers(word, value):
+    parameters, targets = fresh()
+    parameters["bypass"] = word
+    assert parameters["bypass"].value == value == targets[INDEX["bypass"]]
+    assert parameters["bypass"].text == ("on" if value else "off")
+
+
+def test_choices_are_words():
+    parameters, _ = fresh()
+    parameters["hpss.mask"] = "binary"
+    assert parameters["hpss.mask"].value == 1 and parameters["hpss.mask"].text == "binary"
+    with pytest.raises(BadInput, match=r"hpss\.mask is 'sift': it must be soft or binary"):
+        parameters["hpss.mask"] = "sift"
+
+
+def test_stepped_values_snap_to_their_steps():
+    parameters, _ = fresh()
+    parameters["hpss.exponent"] = 1.9
+    assert parameters["hpss.exponent"].value == 2
+
+
+@pytest.mark.parametrize(
+    "wrong, nearest",
+    (
+        ("percussive.gain", "percussive.gain_db"),
+        ("Percusive.mute", "percussive.mute"),
+        ("limiter.ceiling", "limiter.ceiling_db"),
+        ("bypas", "bypass"),
+        ("hpss.seperation", "hpss.separation"),
+    ),
+)
+def test_an_unknown_name_names_the_nearest(wrong, nearest):
+    parameters, _ = fresh()
+    with pytest.raises(BadInput, match=f"unknown parameter {wrong!r}: did you mean {nearest!r}"):
+        parameters[wrong] = 0
+    with pytest.raises(BadInput, match=nearest):
+        parameters[wrong]
+    assert wrong not in parameters
+
+
+def test_a_name_like_no_other_lists_them_all():
+    with pytest.raises(BadInput, match=r"unknown parameter 'zzz': The parameters are percussive\.gain_db, .*hpss\.mask"):
+        fresh()[0]["zzz"]
+
+
+def test_controls_read_write_and_show_one_parameter():
+    parameters, _ = fresh()
+    control = parameters["percussive.gain_db"]
+    control.value = -6
+    assert (control.value, control.text, float(control)) == (-6, "-6.0 dB", -6)
+    control.normalized = 100 / 127
+    assert control.value == 0 and control.normalized == 100 / 127
+    assert control.info is PARAMETERS["percussive.gain_db"] and "percussive.gain_db" in repr(control)
+    assert list(parameters) == list(PARAMETERS) and len(parameters) == len(PARAMETERS)

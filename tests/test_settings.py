@@ -1,0 +1,93 @@
+"""Settings: modes keep their promised latency, sizes follow the sample rate, bad values are refused in words."""
+
+import dataclasses
+
+import pytest
+
+from rtsep.dsp import stft
+from rtsep.errors import BadInput
+from rtsep.settings import MODES, Settings
+
+RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
+LIMITS_MS = {"live": 6, "balanced": 12, "quality": 100}
+
+
+def latency_ms(mode, rate):
+    return stft.latency(Settings(mode=mode).sizes(rate)) / rate * 1000
+
+
+@pytest.mark.parametrize("mode, limit", LIMITS_MS.items())
+@pytest.mark.parametrize("rate", RATES)
+def test_modes_keep_their_latency_at_every_rate(mode, limit, rate):
+    assert limit / 3 < latency_ms(mode, rate) <= limit
+
+
+def test_latencies_at_48_khz_are_those_stated():
+    assert stft.latency(Settings(mode="live").sizes(48000)) == 256
+    assert stft.latency(Settings().sizes(48000)) == 512
+
+
+def test_offline_is_librosa_s_default_at_44_1_khz():
+    sizes = Settings(mode="offline").sizes(44100)
+    assert (sizes.window_size, sizes.synthesis_size, sizes.hop_size) == (2048, 2048, 512)
+    assert (sizes.harmonic_frames, sizes.percussive_bins, sizes.lookahead_frames) == (31, 31, 15)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("rate", RATES)
+def test_sizes_fit_together_at_every_rate(mode, rate):
+    sizes = Settings(mode=mode).sizes(rate)
+    assert sizes.synthesis_size & (sizes.synthesis_size - 1) == 0 and sizes.window_size % sizes.synthesis_size == 0
+    assert sizes.synthesis_size == sizes.hop_size * Settings(mode=mode).overlap
+    assert sizes.harmonic_frames % 2 == 1 and sizes.percussive_bins % 2 == 1
+    assert 0 <= sizes.lookahead_frames <= sizes.harmonic_frames // 2
+    assert sizes.percussive_bins // 2 < sizes.window_size // 2 + 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_medians_span_the_same_time_and_frequency_at_44_1_48_and_96_khz(mode):
+    settings = Settings(mode=mode)
+    for rate in (44100, 48000, 96000):
+        sizes = settings.sizes(rate)
+        hop_s, bin_hz = sizes.hop_size / rate, rate / sizes.window_size
+        assert abs(sizes.harmonic_frames * hop_s - settings.harmonic_s) <= hop_s
+        assert abs(sizes.percussive_bins * bin_hz - settings.percussive_hz) <= bin_hz
+
+
+def test_fields_left_out_are_those_of_the_mode_and_given_ones_stay():
+    settings = Settings(mode="live", harmonic_s=0.25)
+    assert settings.harmonic_s == 0.25 and settings.window_ratio == MODES["live"]["window_ratio"]
+    assert Settings().mode == "balanced"
+
+
+def test_settings_are_frozen_and_equal_by_value():
+    assert Settings() == Settings(mode="balanced") != Settings(mode="live")
+    assert hash(Settings()) == hash(Settings())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().overlap = 8
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    (
+        (dict(mode="balenced"), "'balenced'.*did you mean 'balanced'"),
+        (dict(mode=""), "unknown mode"),
+        (dict(synthesis_s=0.0001), "synthesis_s is 0.0001: it must lie between 0.002 and 0.2 s"),
+        (dict(synthesis_s=float("nan")), "synthesis_s is nan"),
+        (dict(harmonic_s=-1), "harmonic_s is -1"),
+        (dict(harmonic_s="long"), "harmonic_s is 'long'"),
+        (dict(percussive_hz=float("inf")), "percussive_hz is inf"),
+        (dict(lookahead_s=0.06), "lookahead_s is 0.06.*half of harmonic_s"),
+        (dict(window_ratio=3), "window_ratio is 3: it must be 1, 2, 4, 8 or 16"),
+        (dict(overlap=2), "overlap is 2: it must be 4 or 8"),
+    ),
+)
+def test_wrong_settings_are_refused_with_the_value_and_the_range(wrong, words):
+    with pytest.raises(BadInput, match=words):
+        Settings(**wrong)
+
+
+@pytest.mark.parametrize("rate", (0, -48000, 7999, 192001, float("nan"), float("inf")))
+def test_sample_rates_beyond_8_to_192_khz_are_refused(rate):
+    with pytest.raises(BadInput, match="sample rate"):
+        Settings().sizes(rate)
