@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from . import __version__
-from .errors import BadInput, Unavailable
+from .errors import BadInput, Unavailable, unknown
 from .parameters import PARAMETERS, Parameter
 from .settings import MODES, STEMS, Settings
 
@@ -112,8 +112,6 @@ def _assignments(options: argparse.Namespace) -> dict[str, str]:
         if not equals:
             raise BadInput(f"--set {text}: write it as ID=VALUE, as in --set percussive.gain_db=-12.")
         if id not in PARAMETERS:
-            from .errors import unknown
-
             raise unknown("parameter", id, PARAMETERS)
         PARAMETERS[id].parse(value)
         pairs[id] = value
@@ -135,7 +133,7 @@ def _live(options: argparse.Namespace) -> None:
     from .live.devices import VIRTUAL, find
     from .live.stream import open_stream, warm_up
     from .live.terminal import summary, tell, watch
-    from .offline.files import load, song
+    from .offline.files import load, song, sum_of
 
     engine = Engine(settings)
     for id, value in assignments.items():
@@ -144,18 +142,18 @@ def _live(options: argparse.Namespace) -> None:
     if options.input is not None and (options.input == VIRTUAL or Path(options.input).is_file()):
         if rate is None:
             rate = 48_000 if options.output == VIRTUAL else find(options.output, "output").sample_rate
-        source = sum(song(rate).values()) if options.input == VIRTUAL else load(options.input, rate)[0]
+        source = sum_of(song(rate)) if options.input == VIRTUAL else load(options.input, rate)[0]
     warm_up(tell)
     with open_stream(
         engine,
-        (options.input, options.output),
+        (options.input, options.output) if source is None else options.output,
         sample_rate=rate,
         block_size=options.block,
         channels=options.channels if source is None else source.shape[1],
         source=source,
         loop=options.input == VIRTUAL,
         stems_out=options.stems_out,
-        limiter=assignments.get("limiter", "on"),
+        limiter=PARAMETERS["limiter"].parse(assignments.get("limiter", "on")) == 1,
         record=options.record,
         force=options.force,
     ) as stream:
@@ -166,9 +164,41 @@ def _live(options: argparse.Namespace) -> None:
 
 def _separate(options: argparse.Namespace) -> None:
     settings, assignments = Settings(options.mode), _assignments(options)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from .engine import warm_up
+    from .live.terminal import tell
     from .offline.render import separate_files
 
-    separate_files()
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks = {file: bars.add_task(file, total=None) for file in options.files}
+        warm_up(tell)
+        reports = separate_files(
+            options.files,
+            options.output,
+            settings=settings,
+            stems=options.stems.split(",") if options.stems else None,
+            parameters=assignments,
+            mix=options.mix,
+            format=options.format,
+            jobs=options.jobs,
+            force=options.force,
+            sample_rate=options.rate,
+            channels=options.channels,
+            progress=lambda source, done, length: bars.update(tasks[source], completed=done, total=length),
+        )
+    for report in reports:
+        for warning in report.warnings:
+            tell(warning)
+        for path in report.written:
+            print(path)
+    errors = [report.error for report in reports if report.error]
+    for error in errors[:-1]:
+        tell(str(error))
+    if errors:
+        raise errors[-1]
 
 
 def _devices(options: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from .engine import Engine, Sound
 from .errors import Unavailable
@@ -12,7 +11,7 @@ from .live import devices
 from .live.stream import Stream, open_stream, warm_up
 from .live.terminal import summary, tell, watch
 from .offline.evaluate import si_sdr
-from .offline.files import song
+from .offline.files import Writer, load, song, sum_of
 from .settings import STEMS, Settings
 
 _DRUMS_FADE_AT_S = 10.7  # the second phrase: from here on the band plays without its drummer
@@ -33,7 +32,7 @@ def demo(
     for id, value in parameters.items():
         engine.parameters[id] = value
     warm_up(tell)
-    with open_stream(engine, device, sample_rate=rate, source=sum(parts.values()), record=folder) as stream:
+    with open_stream(engine, device, sample_rate=rate, source=sum_of(parts), record=folder) as stream:
         tell(f"the bundled song through the live engine: {stream.description}")
         tell(f"the drums go down after {_DRUMS_FADE_AT_S:.0f} seconds")
         down = "percussive.gain_db" not in parameters
@@ -71,19 +70,18 @@ def _free(folder: Path) -> Path:
 
 def _report(folder: Path, parts: Mapping[str, Sound], stream: Stream) -> None:
     """The mix without drums, the score of each stem, and the picture, from what the stream recorded."""
-    sounds = {name: soundfile.read(folder / f"{name}.wav", dtype="float32", always_2d=True)[0]
-              for name in ("input", *STEMS)}  # fmt: skip
+    length = len(parts["drums"])
+    sounds = {name: load(folder / f"{name}.wav")[0][:length] for name in ("input", *STEMS)}
     mixture = sounds["input"]
-    without = mixture - sounds["percussive"]
-    soundfile.write(folder / "without-drums.wav", without, round(stream.sample_rate), subtype="FLOAT")
-    length = len(mixture)
-    drums = parts["drums"][:length]
-    band = sum(part[:length] for name, part in parts.items() if name != "drums")
+    with Writer(folder / "without-drums.wav", stream.sample_rate, stream.engine.channels) as file:
+        file.write(mixture - sounds["percussive"])
+    drums = parts["drums"][: len(mixture)]  # shorter than the song if it was stopped
+    band = sum_of(parts)[: len(mixture)] - drums
     print("\nSI-SDR in dB          mixture   live stem")
     for stem, truth in (("percussive", drums), ("harmonic", band)):
         print(f"  {stem:18} {si_sdr(truth, mixture):8.1f} {si_sdr(truth, sounds[stem]):11.1f}")
-    added = sum(sounds[stem] for stem in STEMS)
-    print(f"stems against input: largest difference {np.abs(added - mixture).max():.1e}")
+    difference = np.abs(sum_of({stem: sounds[stem] for stem in STEMS}) - mixture).max()
+    print(f"sum of the stems against the input: largest difference {difference:.1e}")
     pictures = {"mix": mixture, "percussive": sounds["percussive"], "harmonic": sounds["harmonic"]}
     try:
         picture(folder / "spectrograms.png", pictures, stream.sample_rate)

@@ -116,11 +116,11 @@ def native(state: Any) -> np.ndarray:
 
 
 @intrinsic
-def load(typing_context, pointer, kind):  # type: ignore[no-untyped-def]
+def load(typing_context, pointer, kind):
     """In compiled code: the state of numba type `kind` whose `native` bytes lie at `pointer` (an address)."""
     state = kind.instance_type
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         at, place = arguments[0], context.get_data_type(state).as_pointer()
         address = builder.inttoptr(at, place) if isinstance(pointer, types.Integer) else builder.bitcast(at, place)
         value = context.data_model_manager[state].from_data(builder, builder.load(address))
@@ -129,7 +129,7 @@ def load(typing_context, pointer, kind):  # type: ignore[no-untyped-def]
     return state(pointer, kind), generate
 
 
-def _borrowed(context, builder, kind, value):  # type: ignore[no-untyped-def]
+def _borrowed(context, builder, kind, value):
     """`value` with no owner noted in its arrays: those seen by `native` were gone when it returned."""
     if isinstance(kind, types.Array):
         array = context.make_array(kind)(context, builder, value=value)
@@ -143,16 +143,16 @@ def _borrowed(context, builder, kind, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _size(typing_context, value):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _size(typing_context, value):
+    def generate(context, builder, signature, arguments):
         return context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(value)))
 
     return types.intp(value), generate
 
 
 @intrinsic
-def _store(typing_context, address, value):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _store(typing_context, address, value):
+    def generate(context, builder, signature, arguments):
         data = context.data_model_manager[value].as_data(builder, arguments[1])
         builder.store(data, builder.inttoptr(arguments[0], data.type.as_pointer()))
         return context.get_dummy_value()
@@ -161,33 +161,32 @@ def _store(typing_context, address, value):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _size_of(state):  # type: ignore[no-untyped-def]
+def _size_of(state):
     return _size(state)
 
 
 @kernel
-def _write(address, state):  # type: ignore[no-untyped-def]
+def _write(address, state):
     _store(address, state)
 
 
 # What compiled code may ask of the operating system: the time, and (the virtual device alone) to wait.
 
-_WINDOWS = sys.platform == "win32"
 _MONOTONIC = 6 if sys.platform == "darwin" else 1
 
 
 @intrinsic
-def clock(typing_context):  # type: ignore[no-untyped-def]
+def clock(typing_context):
     """Seconds on a clock that never goes back, as float64."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         i32, i64, double = ir.IntType(32), ir.IntType(64), ir.DoubleType()
-        if _WINDOWS:
+        if sys.platform == "win32":
             ticks = cgutils.alloca_once(builder, i64)
             name, kind = "QueryPerformanceCounter", ir.FunctionType(i32, [i64.as_pointer()])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [ticks])
             frequency = ctypes.c_int64()
-            ctypes.windll.kernel32.QueryPerformanceFrequency(ctypes.byref(frequency))  # type: ignore[attr-defined]
+            ctypes.windll.kernel32.QueryPerformanceFrequency(ctypes.byref(frequency))
             return builder.fmul(builder.sitofp(builder.load(ticks), double), ir.Constant(double, 1 / frequency.value))
         timespec = cgutils.alloca_once(builder, ir.ArrayType(i64, 2))
         kind = ir.FunctionType(i32, [i32, timespec.type])
@@ -202,12 +201,12 @@ def clock(typing_context):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def wait(typing_context, seconds):  # type: ignore[no-untyped-def]
+def wait(typing_context, seconds):
     """Sleep for `seconds` (float64, positive). For the virtual device's host loop, never for a callback."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         i32, i64, double = ir.IntType(32), ir.IntType(64), ir.DoubleType()
-        if _WINDOWS:
+        if sys.platform == "win32":
             kind = ir.FunctionType(ir.VoidType(), [i32])
             milliseconds = builder.fptosi(builder.fmul(arguments[0], ir.Constant(double, 1e3)), i32)
             builder.call(cgutils.get_or_insert_function(builder.module, kind, "Sleep"), [milliseconds])
@@ -227,10 +226,10 @@ def wait(typing_context, seconds):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def call_portaudio(typing_context, address, inputs, outputs, frames, flags, user):  # type: ignore[no-untyped-def]
+def call_portaudio(typing_context, address, inputs, outputs, frames, flags, user):
     """Call the PortAudio callback that lies at `address`, as a host does; its time info is NULL."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         void, ulong = ir.IntType(8).as_pointer(), ir.IntType(8 * ctypes.sizeof(ctypes.c_ulong))
         kind = ir.FunctionType(ir.IntType(32), [void, void, ulong, void, ulong, void])
         function = builder.inttoptr(arguments[0], kind.as_pointer())
@@ -243,10 +242,10 @@ def call_portaudio(typing_context, address, inputs, outputs, frames, flags, user
 
 
 @intrinsic
-def publish(typing_context, array, index, value):  # type: ignore[no-untyped-def]
+def publish(typing_context, array, index, value):
     """`array[index] = value` (int64), seen by other threads only after everything written before it."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         data = context.make_array(array)(context, builder, value=arguments[0]).data
         builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
         return context.get_dummy_value()

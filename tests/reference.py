@@ -91,8 +91,7 @@ def limited(sound: Array, ceiling: float, sample_rate: float, release_s: float =
     back = 1 - np.exp(-1 / (release_s * sample_rate))
     for i, sample in enumerate(sound):
         peak = np.abs(sample).max()
-        gain += (1 - gain) * back
-        gain = 1.0 if gain >= 0.9999 else gain
+        gain = min(gain + max((1 - gain) * back, 2**-23), 1)
         gain = min(gain, ceiling / peak) if peak > ceiling else gain
         output[i] = sample * gain
     return output

@@ -220,6 +220,17 @@ def test_bypass_is_the_delayed_input_to_the_last_bit(mode):
     assert np.array_equal(processed(engine, sound)[engine.latency :], sound[: -engine.latency])
 
 
+@EVERY_RATE
+def test_faders_that_return_to_unity_end_at_the_input_to_the_last_bit(rate):
+    engine = engine_for("live", rate, 1, {"percussive.gain_db": 12, "output.gain_db": -6, "limiter": "on"})
+    sound = signals.noise(3 * rate, level=0.2).clip(-0.8, 0.8)
+    processed(engine, sound[: rate // 2], 4096)
+    for id in ("percussive.gain_db", "output.gain_db"):
+        engine.parameters[id] = 0
+    output = processed(engine, sound[rate // 2 :], 4096)
+    assert np.array_equal(output[-rate:], sound[-rate - engine.latency : -engine.latency])
+
+
 def test_bypass_crossfades_while_it_sounds_and_is_exact_thereafter():
     engine = engine_for(changes={"percussive.mute": 1, "hpss.separation": 2, "residual.mute": 1})
     sound = signals.noise(48000)
@@ -280,7 +291,7 @@ def test_every_mode_puts_a_tone_into_harmonic_and_a_click_into_percussive(mode):
     engine = engine_for(mode, rate)
     tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)[:, None]
     steady = parted(engine, tone)[:, rate // 2 :]
-    assert np.std(steady[1]) > 30 * np.std(steady[0])
+    assert np.std(steady[1]) > 8 * np.std(steady[0])
     engine.reset()
     click = parted(engine, signals.impulse(rate, rate // 2))
     assert np.std(click[0]) > 30 * np.std(click[1])
@@ -389,7 +400,7 @@ def test_no_step_of_a_parameter_makes_a_click(mode, id, start, end):
 
     steady = max(jump(processed(engine_for(mode, rate, 1, {**base, id: value}), sound)) for value in (start, end))
     worst = 0.0
-    for later in (0, 50, 111):  # other places on the wave
+    for later in (0, 50, 111, 170, 300, 391):  # other places on the wave
         engine = engine_for(mode, rate, 1, {**base, id: start})
         first = processed(engine, sound[: at + later])
         engine.parameters[id] = end

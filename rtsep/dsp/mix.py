@@ -20,6 +20,7 @@ _RELEASE_S = 0.1
 
 # Stems are rounded to steps of a 24-bit sample: sums and differences of such numbers are exact in float32.
 _STEPS = np.float32(2**23)
+_LEAST = np.float32(2**-23)
 
 
 class State(NamedTuple):
@@ -30,6 +31,7 @@ class State(NamedTuple):
     gain: float32[::1]  # (stems + 2,) gain of each stem, output gain, share of the bypass; linear
     goal: float32[::1]  # (stems + 2,) where they are gliding
     limit: float32[::1]  # (1,) gain of the limiter
+    ceiling: float32[::1]  # (1,) the ceiling in force: where it is lowered, it comes down from where the sound is
     started: int64[::1]  # (1,) 0 before the first block: gains then start at their goals
     # scratch: meaningless between calls
     path: float32[:, ::1]  # (stems + 2, hop) the gains at each sample
@@ -43,6 +45,7 @@ def prepare(sample_rate: float, hop_size: int, stems: int) -> State:
         gain=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
         goal=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
         limit=np.ones(1, np.float32),
+        ceiling=np.full(1, np.inf, np.float32),
         started=np.zeros(1, np.int64),
         path=np.zeros((stems + 2, hop_size), np.float32),
     )
@@ -65,6 +68,7 @@ def process(state, ceiling, phase, dry, ready, stems, output):
     """
     samples, channels = output.shape
     last = stems.shape[0] - 1
+    held = ceiling if state.started[0] == 0 else state.ceiling[0]
     _glide(state, samples)
     for i in range(samples):
         level, bypassed = state.path[last + 1, i], state.path[last + 2, i]
@@ -82,12 +86,14 @@ def process(state, ceiling, phase, dry, ready, stems, output):
             y = wet * level * (np.float32(1) - bypassed) + x * bypassed
             output[i, c] = y
             peak = max(peak, abs(y))
-        needed = ceiling / peak if peak > ceiling else np.float32(1)
-        free = state.limit[0] + (np.float32(1) - state.limit[0]) * state.release[0]
-        free = free if free < np.float32(0.9999) else np.float32(1)
-        state.limit[0] = min(needed, free)
+        held = max(ceiling, min(held, peak) * (np.float32(1) - state.glide[0])) if held > ceiling else ceiling
+        needed = held / peak if peak > held else np.float32(1)
+        # Steps smaller than the least would be lost in rounding, and the gain never again be one.
+        step = max((np.float32(1) - state.limit[0]) * state.release[0], _LEAST)
+        state.limit[0] = min(needed, state.limit[0] + step, np.float32(1))
         for c in range(channels):
-            output[i, c] = min(max(output[i, c] * state.limit[0], -ceiling), ceiling)
+            output[i, c] = min(max(output[i, c] * state.limit[0], -held), held)
+    state.ceiling[0] = held
 
 
 @kernel
@@ -97,10 +103,11 @@ def _glide(state, samples):
         gain, goal = state.gain[g], state.goal[g]
         if state.started[0] == 0:
             gain = goal
+        # A glide ends with a step that nobody hears, just before its own steps would be lost in rounding.
+        near = _LEAST * max(goal, np.float32(1)) / state.glide[0]
         for i in range(samples):
             gain += (goal - gain) * state.glide[0]
-            # The last thousandth of a decibel is a step that nobody hears, and ends the glide exactly.
-            gain = gain if abs(goal - gain) > np.float32(1e-5) else goal
+            gain = gain if abs(goal - gain) > near else goal
             state.path[g, i] = gain
         state.gain[g] = gain
     state.started[0] = 1

@@ -143,10 +143,10 @@ def synthesize(state, masks):
 @kernel
 def forward(state, signal, spectrum):
     """Real `signal` (window,) to half `spectrum` (bins,)."""
-    r2c(signal, spectrum, state.axes, True, np.float32(1), 1)
+    r2c(signal, spectrum, state.axes, True, 1.0, 1)
 
 
 @kernel
 def inverse(state, spectrum, signal):
     """Half `spectrum` (bins,) to real `signal` (window,), `window` times too large."""
-    c2r(spectrum, signal, state.axes, False, np.float32(1), 1)
+    c2r(spectrum, signal, state.axes, False, 1.0, 1)

@@ -1,7 +1,7 @@
 """Sound devices by name: finding them, describing them, and saying in a sentence why one cannot be had."""
 
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..errors import BadInput, Unavailable
 
@@ -10,9 +10,9 @@ VIRTUAL = "virtual"
 
 
 class Device(NamedTuple):
-    """A device as PortAudio lists it. `index` holds until the next rescan only."""
+    """A device as PortAudio lists it. `number` holds until the next rescan only."""
 
-    index: int
+    number: int
     name: str
     host: str
     inputs: int
@@ -30,7 +30,7 @@ def portaudio() -> ModuleType:
             "Fedora: dnf install portaudio; macOS: brew install portaudio), or use the built-in device: "
             "-i virtual -o virtual."
         ) from None
-    return sounddevice
+    return cast(ModuleType, sounddevice)
 
 
 def devices() -> list[Device]:
@@ -71,9 +71,9 @@ def find(name: str | int | None, kind: str) -> Device:
         )
     if name is None:
         default = sounddevice.default.device["input" if kind == "input" else "output"]
-        return next((device for device in fitting if device.index == default), fitting[0])
+        return next((device for device in fitting if device.number == default), fitting[0])
     word = str(name).lower()
-    matches = [device for device in fitting if word == str(device.index)]
+    matches = [device for device in fitting if word == str(device.number)]
     matches = matches or [device for device in fitting if word == device.name.lower()]
     matches = matches or [device for device in fitting if word in f"{device.name}, {device.host}".lower()]
     if len(matches) == 1:
@@ -92,7 +92,7 @@ def check(device: Device, kind: str, channels: int, sample_rate: float) -> None:
         raise BadInput(f"{device.name!r} has {most} {kind} channels, not {channels}.")
     test: Any = sounddevice.check_input_settings if kind == "input" else sounddevice.check_output_settings
     try:
-        test(device=device.index, channels=channels, dtype="float32", samplerate=sample_rate)
+        test(device=device.number, channels=channels, dtype="float32", samplerate=sample_rate)
     except sounddevice.PortAudioError as error:
         if device.sample_rate != sample_rate:
             raise Unavailable(

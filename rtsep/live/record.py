@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..engine import Sound
-from ..errors import BadInput, Unavailable
-from ..offline.files import SoundWriter
+from ..errors import BadInput
+from ..offline.files import Writer
 from ..settings import STEMS
 
 if TYPE_CHECKING:
@@ -40,20 +40,14 @@ class Recorder:
         latency = stream.engine.latency
         self._early = np.zeros((0, self._channels), np.float32)  # input whose output is still to come
         self._latency, self._skip = latency, latency
-        if self.folder.exists() and not self.folder.is_dir():
-            raise BadInput(f"{self.folder} is a file: --record takes a folder.")
-        names = ("input", "output", *STEMS)
-        paths = [self.folder / f"{name}.wav" for name in names]
-        taken = [path for path in paths if path.exists()]
-        if taken and not force:
-            raise BadInput(f"{taken[0]} exists: choose another folder, or use --force to replace the recording.")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(f"the folder {self.folder} cannot be made: {error.strerror}.") from None
-        self._files = [
-            SoundWriter(path, round(stream.sample_rate), self._channels, force=force, growing=True) for path in paths
-        ]
+        paths = [self.folder / f"{name}.wav" for name in ("input", "output", *STEMS)]
+        if force:
+            for path in paths:
+                path.unlink(missing_ok=True)
+        taken = next((path for path in paths if path.exists()), None)
+        if taken is not None:
+            raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
+        self._files = [Writer(path, stream.sample_rate, self._channels, recording=True) for path in paths]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -151,7 +151,7 @@ _ULONG = from_dtype(np.dtype(ctypes.c_ulong))  # 32 bits on Windows
 
 
 @callback(types.int32(types.voidptr, types.voidptr, _ULONG, types.voidptr, _ULONG, types.voidptr))
-def _portaudio(inputs, outputs, samples, time_info, flags, user):  # type: ignore[no-untyped-def]
+def _portaudio(inputs, outputs, samples, time_info, flags, user):
     state = load(user, _KIND)
     given = carray(inputs, (samples, state.channels[0]), np.float32)
     process(state, given, carray(outputs, (samples, state.channels[1]), np.float32), flags)
@@ -220,15 +220,16 @@ class Stream:
         if not 0 <= block_size <= 8192:
             raise BadInput(f"the block size is {block_size}: it must lie between 1 and 8192 samples, or be 0 (free).")
         self.engine, self.block_size, self._compiled = engine, block_size, compiled
-        self._names: tuple[Any, Any] = device if isinstance(device, tuple) else (device, device)
         self._playing, self._running = source is not None, np.zeros(1, np.int64)
+        names = device if isinstance(device, tuple) else (device, device)
+        self._names: tuple[Any, Any] = (names[1], names[1]) if self._playing else names
         self._stream: Any = None
         self._thread: threading.Thread | None = None
         self._device_latency_ms = 0.0
         self.lost = np.zeros(1, np.int64)
         self.virtual = devices.VIRTUAL in self._names
         if self.virtual:
-            if not set(self._names) <= {devices.VIRTUAL, None} and not self._playing:
+            if not set(self._names) <= {devices.VIRTUAL, None}:
                 raise BadInput("the virtual device is both input and output: use -i virtual -o virtual.")
             self.sample_rate = float(sample_rate or 48_000)
             most = (source.shape[1] if source is not None else 2, 64)
@@ -282,9 +283,12 @@ class Stream:
             return
         sounddevice = devices.portaudio()
         inputs, outputs = (int(count) for count in self.state.channels)
-        kind, device, channels = "duplex", (self._input.index, self._output.index), (inputs, outputs)
+        kind: str
+        device: Any
+        channels: Any
+        kind, device, channels = "duplex", (self._input.number, self._output.number), (inputs, outputs)
         if self._playing:
-            kind, device, channels = "output", self._output.index, outputs
+            kind, device, channels = "output", self._output.number, outputs
         common = dict(
             samplerate=self.sample_rate,
             blocksize=self.block_size,
@@ -341,6 +345,15 @@ class Stream:
 
     def _python_output(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         _process_at(self._native.ctypes.data, outputs[:, :0].copy(), outputs, int(status._flags))
+
+    @property
+    def description(self) -> str:
+        """What runs where, in a line."""
+        block = f"blocks of {self.block_size}" if self.block_size else "blocks as the device likes"
+        return (
+            f"mode {self.engine.settings.mode} on {self.device_name!r}, {self.engine.channels} channels at "
+            f"{self.sample_rate:g} Hz, {block}, latency {self.stats().latency_ms:.1f} ms"
+        )
 
     @property
     def device_name(self) -> str:

@@ -19,6 +19,7 @@ from .stream import Stream
 _PICTURE_S = 0.1
 _REVIVE_S = 1.0
 _SILENT_S = 3.0
+_TOLD_S = 3.0  # between lines where nothing can be redrawn
 _BAR_DB, _BAR_WIDTH = 60, 30
 
 
@@ -40,6 +41,7 @@ def watch(
     """
     console = Console(stderr=True)
     start = time.monotonic()
+    told = 0.0
     warned = stream.virtual or len(stream.state.source) > 0
     with _stopped_by_signals(), Live(console=console, auto_refresh=False, transient=True) as live:
         try:
@@ -48,7 +50,11 @@ def watch(
                     _revive(stream)
                 elapsed = time.monotonic() - start
                 tick(elapsed)
-                if console.is_terminal:
+                if not console.is_terminal:
+                    if meters and elapsed > told + _TOLD_S:
+                        told = elapsed
+                        tell(status(stream))
+                else:
                     live.update(_meters(stream) if meters else Text(status(stream), no_wrap=True), refresh=True)
                 if not warned and elapsed > _SILENT_S:
                     warned = True
