@@ -28,7 +28,7 @@ def print_devices(as_json: bool = False) -> None:
         return
     for device in found:
         print(
-            f"{device.index:3}  {device.name}  ({device.host}; {device.inputs} in, {device.outputs} out, "
+            f"{device.number:3}  {device.name}  ({device.host}; {device.inputs} in, {device.outputs} out, "
             f"{device.sample_rate:g} Hz)"
         )
     print("     virtual  (built in: the bundled song at the pace of a sound card; needs no hardware)")

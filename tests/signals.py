@@ -56,7 +56,8 @@ def hum(samples: int, sample_rate: float, seed: int = 1) -> Sound:
 
 def square(samples: int, channels: int = 1, period: int = 100) -> Sound:
     """Full scale, as loud as a sound can be."""
-    return np.repeat(np.where(np.arange(samples) % period < period // 2, 1, -1)[:, None], channels, 1).astype(np.float32)
+    wave = np.where(np.arange(samples) % period < period // 2, 1, -1)
+    return np.repeat(wave[:, None], channels, 1).astype(np.float32)
 
 
 def constant(samples: int, value: float, channels: int = 1) -> Sound:

@@ -43,7 +43,7 @@ def test_an_asymmetric_analysis_window_peaks_half_a_synthesis_window_before_its_
 def test_synthesis_windows_stay_small_so_that_masking_noise_is_not_amplified():
     for ratio in (1, 2, 4, 8, 16):
         _, synthesis = windows.pair(256 * ratio, 256, 64)
-        assert 0 <= synthesis.min() and synthesis.max() <= 1
+        assert synthesis.min() >= 0 and synthesis.max() <= 1
 
 
 def test_the_symmetric_pair_is_that_of_librosa():

@@ -143,10 +143,16 @@ def synthesize(state, masks):
 @kernel
 def forward(state, signal, spectrum):
     """Real `signal` (window,) to half `spectrum` (bins,)."""
-    r2c(signal, spectrum, state.axes, True, 1.0, 1)
+    try:
+        r2c(signal, spectrum, state.axes, True, 1.0, 1)
+    except Exception:  # rather silence than an error on the audio thread
+        spectrum[:] = 0
 
 
 @kernel
 def inverse(state, spectrum, signal):
     """Half `spectrum` (bins,) to real `signal` (window,), `window` times too large."""
-    c2r(spectrum, signal, state.axes, False, 1.0, 1)
+    try:
+        c2r(spectrum, signal, state.axes, False, 1.0, 1)
+    except Exception:
+        signal[:] = 0

@@ -1,5 +1,9 @@
 """Sound devices by name: finding them, describing them, and saying in a sentence why one cannot be had."""
 
+import ctypes
+import sys
+from contextlib import suppress
+from ctypes.util import find_library
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
@@ -7,6 +11,9 @@ from ..errors import BadInput, Unavailable
 
 VIRTUAL = "virtual"
 """The name of the built-in device that needs no hardware."""
+
+
+_CLIENT = b"rtsep"  # what JACK calls us; PortAudio keeps the pointer
 
 
 class Device(NamedTuple):
@@ -22,6 +29,9 @@ class Device(NamedTuple):
 
 def portaudio() -> ModuleType:
     """The sounddevice module, or `Unavailable` with the name of the package that is missing."""
+    if sys.platform == "linux" and "sounddevice" not in sys.modules:
+        with suppress(OSError, AttributeError, TypeError):  # no library, no JACK in it, not found
+            ctypes.CDLL(find_library("portaudio")).PaJack_SetClientName(_CLIENT)
     try:
         import sounddevice
     except OSError:

@@ -5,6 +5,7 @@ Python and waits for nobody. The virtual device is a loop, compiled too, that ca
 pace of a sound card. Where PortAudio's C interface cannot be had, an ordinary Python callback calls the same kernel.
 """
 
+import atexit
 import ctypes
 import threading
 import time
@@ -374,7 +375,12 @@ class Stream:
         return self._playing and not self.state.loop[0] and self.state.played[0] >= length + self.engine.latency
 
     def revive(self) -> bool:
-        """After the device has vanished: look for it by name and go on; False if it is not back yet."""
+        """After the device has vanished: look for it by name and go on; False if it is not back yet.
+
+        Raises `Unavailable` if it can never come back to this process.
+        """
+        if self._output.host.startswith("JACK"):
+            raise Unavailable("the JACK server has gone: start it, and then this program, again.")
         self.close()
         try:
             devices.rescan()
@@ -398,7 +404,11 @@ class Stream:
             self._thread.join()
             self._thread = None
         if self._stream is not None:
-            self._stream.close()
+            if self._output.host.startswith("JACK") and not self._stream.active:
+                # PortAudio waits ten minutes for a JACK server that has died, and then aborts the process.
+                atexit.unregister(devices.portaudio()._exit_handler)
+            else:
+                self._stream.close()
             self._stream = None
 
     def stats(self) -> Stats:

@@ -351,7 +351,8 @@ def load(path: Name, sample_rate: float | None = None) -> tuple[Sound, float]:
         warnings.warn(reader.warning, stacklevel=2)
     if sample_rate is None or sample_rate == reader.sample_rate:
         return sound, reader.sample_rate
-    return soxr.resample(sound, reader.sample_rate, sample_rate), sample_rate
+    resampled: Sound = soxr.resample(sound, reader.sample_rate, sample_rate)
+    return resampled, sample_rate
 
 
 def song(sample_rate: float) -> dict[str, Sound]:
@@ -362,7 +363,8 @@ def song(sample_rate: float) -> dict[str, Sound]:
 
 def sum_of(sounds: Mapping[str, Sound]) -> Sound:
     """The sounds, all of one shape, added up in their order."""
-    return np.sum(list(sounds.values()), axis=0, dtype=np.float32)
+    total: Sound = np.sum(list(sounds.values()), axis=0, dtype=np.float32)
+    return total
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def separate_files(
     ------
     BadInput : before any work begins, if what is asked for makes no sense or would replace a file.
     """
-    sources, folder = [os.fspath(source) for source in sources], os.fspath(folder)
+    places, folder = [os.fspath(source) for source in sources], os.fspath(folder)
     if stems is None and mix and folder == PIPE:
         stems = ()
     names = _names(stems, mix)
@@ -151,9 +151,9 @@ def separate_files(
         raise unknown("format", format, FORMATS)
     if jobs < 1:
         raise BadInput(f"{jobs} jobs: there must be at least 1.")
-    if PIPE in sources and (sample_rate is None or channels is None):
+    if PIPE in places and (sample_rate is None or channels is None):
         raise BadInput("raw sound does not tell its rate and channels: add -r RATE -c CHANNELS.")
-    plan = _plan(sources, folder, names, format, force)
+    plan = _plan(places, folder, names, format, force)
     raw = (sample_rate or 0, channels or 0)
     stop = Event()
 
@@ -231,9 +231,10 @@ def _plan(
     taken: dict[str, str] = {}
     for source in sources:
         home = Path(folder) / ("stdin" if source == PIPE else Path(source).stem)
-        first = taken.setdefault(home.name.casefold(), source)
-        if first is not source:
+        first = taken.get(home.name.casefold())  # upper and lower case are one on many disks
+        if first is not None:
             raise BadInput(f"{first} and {source} would both go to {home}: separate them into two folders.")
+        taken[home.name.casefold()] = source
         plan[source] = {name: home / f"{name}.{format}" for name in names}
     outputs = [path for paths in plan.values() for path in paths.values()]
     inputs = {Path(source).resolve() for source in sources}

@@ -1,0 +1,173 @@
+"""The whole engine: share of one core and worst block for every mode, rate and block size; memory; start; latency.
+
+    python benchmarks/engine.py [--seconds 2] [--runs 3] [--skip-start] [--json FILE]
+
+Blocks are timed inside a compiled loop on music. Each cell is "share of one core / worst block": the median over
+the runs of all blocks' time by the time they last, and of the longest block's time by its own.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from table import show, song, spread, write_json
+
+from rtsep.engine import KIND, Engine, process
+from rtsep.kernel import clock, kernel, load
+from rtsep.settings import MODES, Settings
+
+RATES, CHANNELS, BLOCKS = (44100, 48000, 96000), (1, 2, 8), (32, 64, 128, 256, 512, 1024)
+
+FIRST_SOUND = """
+import sys, numpy
+from rtsep import Engine, Settings
+engine = Engine(Settings())
+engine.prepare(sample_rate=48000, channels=2, max_block=128)
+engine.process(numpy.zeros((128, 2), numpy.float32))
+print("sound", flush=True)
+sys.stdin.read()
+"""
+
+
+@kernel
+def measure_blocks(address, sound, output, stems, times):
+    """Times (blocks,) in seconds of the engine on one block after another."""
+    samples = output.shape[0]
+    for i in range(times.shape[0]):
+        started = clock()
+        process(load(address, KIND), sound[i * samples : (i + 1) * samples], output, stems)
+        times[i] = clock() - started
+
+
+def measured(mode, rate, channels, block, runs, seconds):
+    """For each run: share of one core, 99.9 % and worst block as parts of their deadline."""
+    engine = Engine(Settings(mode=mode))
+    engine.prepare(sample_rate=rate, channels=channels, max_block=block)
+    sound = song(channels, seconds * rate / 44100)
+    output, stems = np.zeros((block, channels), np.float32), np.zeros((3, block, channels), np.float32)
+    times, deadline = np.zeros(len(sound) // block), block / rate
+    address = engine._native.ctypes.data
+    measure_blocks(address, sound, output, stems, times[: len(times) // 4])
+    figures = []
+    for _ in range(runs):
+        measure_blocks(address, sound, output, stems, times)
+        figures.append([times.mean() / deadline, np.quantile(times, 0.999) / deadline, times.max() / deadline])
+    return np.array(figures)
+
+
+def bytes_of(state):
+    """Bytes of all arrays of a state, those of its parts counted in."""
+    return sum(bytes_of(part) if hasattr(part, "_fields") else part.nbytes for part in state)
+
+
+def latencies():
+    rows, data = [], {}
+    for mode in MODES:
+        cells = []
+        for rate in RATES:
+            engine = Engine(Settings(mode=mode))
+            engine.prepare(sample_rate=rate, channels=1, max_block=64)
+            cells.append(f"{engine.latency} ({engine.latency / rate * 1e3:.1f} ms)")
+            data[f"{mode} {rate}"] = engine.latency
+        rows.append([mode, *cells])
+    show("Latency in samples (and milliseconds)", ["mode", *(f"{rate / 1000:g} kHz" for rate in RATES)], rows)
+    return data
+
+
+def grid(options):
+    rows, data = [], {}
+    for mode in options.modes:
+        for rate in options.rates:
+            for channels in options.channels:
+                cells = []
+                for block in BLOCKS:
+                    figures = measured(mode, rate, channels, block, options.runs, options.seconds)
+                    share, _, worst = np.median(figures, axis=0)
+                    cells.append(f"{share:.1%} / {worst:.0%}")
+                    data[f"{mode} {rate} {channels} {block}"] = figures.tolist()
+                rows.append([f"{mode}, {rate / 1000:g} kHz, {channels} ch", *cells])
+    show("Share of one core / worst block, by block size", ["engine", *map(str, BLOCKS)], rows)
+    return data
+
+
+def named(options):
+    """The two figures that are promised, with their ranges."""
+    rows = []
+    for mode, block in (("balanced", 128), ("live", 64)):
+        figures = measured(mode, 48000, 2, block, max(options.runs, 5), 5 * options.seconds) * 100
+        rows.append([f"{mode}, 48 kHz, stereo, blocks of {block}", *(spread(column, ".2f") for column in figures.T)])
+    header = ["engine", "% of one core", "99.9 % of blocks within % of their time", "worst block, %"]
+    show("In detail: median of the runs [least .. most]", header, rows)
+
+
+def memory():
+    rows, data = [], {}
+    for mode in MODES:
+        sizes = []
+        for rate in RATES:
+            engine = Engine(Settings(mode=mode))
+            engine.prepare(sample_rate=rate, channels=2)
+            sizes.append(bytes_of(engine.state) / 1e6)
+        rows.append([mode, *(f"{size:.2f}" for size in sizes)])
+        data[mode] = sizes
+    show("State of a stereo engine, MB", ["mode", *(f"{rate / 1000:g} kHz" for rate in RATES)], rows)
+    return data
+
+
+def first_sound(cache):
+    """Seconds from the start of a process to its first sound, and its memory in MB then."""
+    paths = os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", FIRST_SOUND],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "RTSEP_CACHE": cache, "PYTHONPATH": paths},
+    )
+    assert process.stdout.readline() == "sound\n"
+    seconds = time.perf_counter() - started
+    statm = Path(f"/proc/{process.pid}/statm")
+    resident = int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6 if statm.exists() else float("nan")
+    process.communicate()
+    return seconds, resident
+
+
+def start(options):
+    with tempfile.TemporaryDirectory() as cache:
+        cold = [first_sound(cache)]
+        warm = [first_sound(cache) for _ in range(max(options.runs, 5))]
+    rows = []
+    for name, found in (("empty cache", cold), ("filled cache", warm)):
+        seconds, megabytes = zip(*found, strict=True)
+        rows.append([name, spread(seconds, ".2f"), spread(megabytes, ".0f")])
+    show("From the start of a process to its first sound (balanced)", ["start", "seconds", "process memory, MB"], rows)
+    return {"cold": cold, "warm": warm}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2, help="of music in a run")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--rates", nargs="+", type=int, default=RATES)
+    parser.add_argument("--channels", nargs="+", type=int, default=CHANNELS)
+    parser.add_argument("--skip-start", action="store_true", help="do not measure the start, which compiles everything")
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    data = {"latency": latencies(), "state": memory()}
+    if not options.skip_start:
+        data["start"] = start(options)
+    named(options)
+    data["grid"] = grid(options)
+    write_json(options.json, data)
+
+
+if __name__ == "__main__":
+    main()
