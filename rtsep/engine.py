@@ -25,7 +25,7 @@ _GAIN, _MUTE, _SOLO = (tuple(INDEX[f"{stem}.{what}"] for stem in STEMS) for what
 _LEVEL, _BYPASS, _LIMITER, _CEILING = (
     INDEX[id] for id in ("output.gain_db", "bypass", "limiter", "limiter.ceiling_db")
 )
-_SEPARATION, _EXPONENT, _BINARY = (INDEX[id] for id in ("hpss.separation", "hpss.exponent", "hpss.mask"))
+_BIAS, _SEPARATION, _EXPONENT, _BINARY = (INDEX[f"hpss.{what}"] for what in ("bias", "separation", "exponent", "mask"))
 
 
 class State(NamedTuple):
@@ -74,6 +74,7 @@ def _frame(state):
     masks.process(
         state.harmonic,
         state.percussive,
+        targets[_BIAS],
         targets[_SEPARATION],
         targets[_EXPONENT],
         targets[_BINARY],
@@ -144,6 +145,8 @@ class Engine:
         self.settings = settings or Settings()
         self._targets = np.zeros(len(INDEX), np.float32)
         self.parameters = Parameters(self._targets)
+        self.parameters["hpss.bias"] = self.settings.bias
+        self.parameters["hpss.exponent"] = self.settings.exponent
         self._state: State | None = None
 
     def prepare(self, *, sample_rate: float, channels: int, max_block: int = 4096) -> None:
@@ -170,7 +173,7 @@ class Engine:
             targets=self._targets,
             phase=np.zeros(1, np.int64),
             stft=stft.prepare(sizes, channels, len(STEMS)),
-            hpss=hpss.prepare(bins, sizes.harmonic_frames, sizes.percussive_bins, sizes.lookahead_frames),
+            hpss=hpss.prepare(bins, sizes.harmonic_frames, sizes.percussive_bands, sizes.lookahead_frames),
             mix=mix.prepare(sample_rate, sizes.hop_size, len(STEMS)),
             meters=meters.prepare(sample_rate, len(STEMS)),
             dry=np.zeros((sizes.hop_size, channels), np.float32),

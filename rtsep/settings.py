@@ -15,20 +15,49 @@ MOST_CHANNELS = 8
 STEMS = ("percussive", "harmonic", "residual")
 """The leaves of the tree of stems, in the order of every array that has a row per stem. They add up to the input."""
 
-MODES: dict[str, dict[str, float]] = {
-    # at 48 kHz: 256 samples, 5.3 ms
-    "live": dict(synthesis_s=0.006, window_ratio=8, overlap=4, harmonic_s=0.1, percussive_hz=600, lookahead_s=0),
-    # at 48 kHz: 512 samples, 10.7 ms
-    "balanced": dict(synthesis_s=0.012, window_ratio=4, overlap=4, harmonic_s=0.1, percussive_hz=600, lookahead_s=0),
-    # at 48 kHz: 2048 + 5 x 512 samples, 96 ms
-    "quality": dict(
-        synthesis_s=0.0465, window_ratio=2, overlap=4, harmonic_s=0.2, percussive_hz=600, lookahead_s=0.053
+# A bass drum fills two or three bins, a snare or cymbal hundreds: (from hertz, length of the median in hertz).
+_BY_PITCH = ((0.0, 0.0), (120.0, 60.0), (250.0, 1000.0))
+
+MODES: dict[str, dict[str, Any]] = {
+    "live": dict(  # at 48 kHz: 256 samples, 5.3 ms
+        synthesis_s=0.006,
+        window_ratio=8,
+        harmonic_s=0.1,
+        lookahead_s=0.0,
+        percussive_bands=_BY_PITCH,
+        bias=2.0,
+        exponent=1.5,
     ),
-    # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
-    "offline": dict(
-        synthesis_s=0.0465, window_ratio=1, overlap=4, harmonic_s=0.36, percussive_hz=667, lookahead_s=0.175
+    "balanced": dict(  # at 48 kHz: 512 samples, 10.7 ms
+        synthesis_s=0.012,
+        window_ratio=4,
+        harmonic_s=0.1,
+        lookahead_s=0.0,
+        percussive_bands=_BY_PITCH,
+        bias=2.0,
+        exponent=1.5,
+    ),
+    "quality": dict(  # at 48 kHz: 1024 + 13 x 256 samples, 90.7 ms
+        synthesis_s=0.025,
+        window_ratio=2,
+        harmonic_s=0.18,
+        lookahead_s=0.0705,
+        percussive_bands=_BY_PITCH,
+        bias=1.5,
+        exponent=2.0,
+    ),
+    "offline": dict(  # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
+        synthesis_s=0.0465,
+        window_ratio=1,
+        harmonic_s=0.36,
+        lookahead_s=0.175,
+        percussive_bands=((0.0, 667.0),),
+        bias=1.0,
+        exponent=2.0,
     ),
 }
+
+_OVERLAP = 4  # hops in a synthesis window
 
 
 class Sizes(NamedTuple):
@@ -38,8 +67,8 @@ class Sizes(NamedTuple):
     synthesis_size: int  # samples of the synthesis window
     hop_size: int  # samples between frames
     harmonic_frames: int  # odd, frames of the median along time
-    percussive_bins: int  # odd, bins of the median along frequency
     lookahead_frames: int  # frames of the median along time that come after the frame being masked
+    percussive_bands: tuple[tuple[int, int], ...]  # first bin, and odd number of bins of the median from there on
 
 
 @dataclass(frozen=True)
@@ -51,11 +80,12 @@ class Settings:
     mode : "live" (at most 6 ms), "balanced" (at most 12 ms), "quality" (at most 100 ms) or "offline"
     synthesis_s : longest synthesis window, seconds; the largest power of two of samples within it is taken,
         and it is the latency of a mode without look-ahead
-    window_ratio : length of the analysis window in synthesis windows: 1 (symmetric, as librosa) to 16, a power of two
-    overlap : hops in a synthesis window: 4 or 8
+    window_ratio : length of the analysis window in synthesis windows: 1 (symmetric, as in librosa), 2, 4, 8 or 16
     harmonic_s : length of the median along time, seconds
-    percussive_hz : length of the median along frequency, hertz
-    lookahead_s : part of the median along time that lies in the future, seconds; adds latency
+    lookahead_s : part of it that lies in the future, seconds; adds latency
+    percussive_bands : pairs of a frequency and the length of the median along frequency from there on, both in
+        hertz, ascending from a frequency of 0
+    bias, exponent : where the parameters hpss.bias and hpss.exponent start
 
     Raises
     ------
@@ -65,10 +95,11 @@ class Settings:
     mode: str = "balanced"
     synthesis_s: float = None  # type: ignore[assignment]  # filled from the mode
     window_ratio: int = None  # type: ignore[assignment]
-    overlap: int = None  # type: ignore[assignment]
     harmonic_s: float = None  # type: ignore[assignment]
-    percussive_hz: float = None  # type: ignore[assignment]
     lookahead_s: float = None  # type: ignore[assignment]
+    percussive_bands: tuple[tuple[float, float], ...] = None  # type: ignore[assignment]
+    bias: float = None  # type: ignore[assignment]
+    exponent: float = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -78,12 +109,14 @@ class Settings:
                 object.__setattr__(self, field.name, MODES[self.mode][field.name])
         _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")
         _within("harmonic_s", self.harmonic_s, 0, 1, "s")
-        _within("percussive_hz", self.percussive_hz, 0, 4000, "Hz")
         _within("lookahead_s", self.lookahead_s, 0, self.harmonic_s / 2, "s (half of harmonic_s)")
         if self.window_ratio not in (1, 2, 4, 8, 16):
             raise BadInput(f"window_ratio is {self.window_ratio}: it must be 1, 2, 4, 8 or 16.")
-        if self.overlap not in (4, 8):
-            raise BadInput(f"overlap is {self.overlap}: it must be 4 or 8 hops in a synthesis window.")
+        starts = [start for start, _ in self.percussive_bands]
+        if not starts or starts[0] != 0 or starts != sorted(starts):
+            raise BadInput(f"percussive_bands are {self.percussive_bands}: they must ascend from a frequency of 0.")
+        for _, length in self.percussive_bands:
+            _within("a length in percussive_bands", length, 0, 4000, "Hz")
 
     def sizes(self, sample_rate: float) -> Sizes:
         """The lengths in samples, frames and bins at `sample_rate` (Hz, 8,000 to 192,000)."""
@@ -93,15 +126,20 @@ class Settings:
             )
         synthesis_size = 1 << (int(self.synthesis_s * sample_rate).bit_length() - 1)
         window_size = synthesis_size * self.window_ratio
-        hop_size = synthesis_size // self.overlap
+        hop_size = synthesis_size // _OVERLAP
         frames = _odd(self.harmonic_s * sample_rate / hop_size)
+        bin_hz = sample_rate / window_size
+        longest = window_size // 4
         return Sizes(
             window_size=window_size,
             synthesis_size=synthesis_size,
             hop_size=hop_size,
             harmonic_frames=frames,
-            percussive_bins=min(_odd(self.percussive_hz * window_size / sample_rate), _odd(window_size / 4)),
             lookahead_frames=min(int(self.lookahead_s * sample_rate / hop_size), frames // 2),
+            percussive_bands=tuple(
+                (min(round(start / bin_hz), window_size // 2), _odd(min(length / bin_hz, longest)))
+                for start, length in self.percussive_bands
+            ),
         )
 
 

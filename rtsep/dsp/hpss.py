@@ -5,10 +5,13 @@ the one and drops the other. Both windows slide without branches: a sorted windo
 the newest in one pass of compares and min/max, all bins side by side, which fills the vector unit.
 
 FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010. There the median along time is
-centered; here the frame that is masked may stand anywhere in it, at its very end for no look-ahead.
+centered; here the frame that is masked may stand anywhere in it, at its very end for no look-ahead. There the
+median along frequency is equally long everywhere; here it may have a length per band, for a bass drum fills two or
+three bins, which a long median would never see.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,30 +26,40 @@ _LANES = 16  # stretches of the spectrum whose medians along frequency slide sid
 class State(NamedTuple):
     # tables: read only
     lookahead: int64[::1]  # (1,) frames that come after the one being masked
+    bands: int64[:, ::1]  # (bands, 3) first bin, bin after the last, span of the median along frequency
     # memory: cleared by reset
     history: float32[:, ::1]  # (frames, bins) the last magnitudes, a ring
     ordered: float32[:, ::1]  # (frames, bins) the same magnitudes, sorted for each bin
     oldest: int64[::1]  # (1,) row of `history` to be replaced next
     # scratch: meaningless between calls
-    lanes: float32[:, ::1]  # (stretch + span - 1, lanes) the spectrum in overlapping stretches
-    window: float32[:, ::1]  # (span, lanes) the magnitudes around a bin, sorted
+    lanes: float32[:, ::1]  # (rows, lanes) a band in overlapping stretches, one in each lane
+    window: float32[:, ::1]  # (longest span, lanes) the magnitudes around a bin, sorted
     carry: float32[::1]  # (lanes,) the value on its way up the window
 
 
-def prepare(bins: int, frames: int, span: int, lookahead: int = 0) -> State:
-    """A state for medians over `frames` (odd, `lookahead` of them in the future) and over `span` bins (odd)."""
-    if frames % 2 == 0 or span % 2 == 0:
-        raise ValueError(f"median lengths must be odd: frames={frames}, span={span}")
+def prepare(bins: int, frames: int, bands: Sequence[tuple[int, int]], lookahead: int = 0) -> State:
+    """A state for medians over `frames` (odd, `lookahead` of them in the future) and along frequency.
+
+    `bands` are pairs of a first bin and the span (odd, in bins) of the median from there on; the first starts at 0.
+    """
+    spans = [span for _, span in bands]
+    if any(length % 2 == 0 for length in (frames, *spans)):
+        raise ValueError(f"median lengths must be odd: {frames} frames, bands {bands}")
     if not 0 <= lookahead <= frames // 2:
         raise ValueError(f"lookahead must lie between 0 and {frames // 2} frames: {lookahead}")
-    stretch = -(-bins // _LANES)
+    edges = [first for first, _ in bands] + [bins]
+    if edges != sorted(edges) or edges[0] != 0:
+        raise ValueError(f"bands must start at bin 0, ascend, and end within {bins} bins: {bands}")
+    table = np.array([*zip(edges[:-1], edges[1:], spans, strict=True)])
+    rows = max(_stretch(last - first) + span - 1 for first, last, span in table)
     return State(
         lookahead=np.array([lookahead]),
+        bands=table,
         history=np.zeros((frames, bins), np.float32),
         ordered=np.zeros((frames, bins), np.float32),
         oldest=np.zeros(1, np.int64),
-        lanes=_aligned(stretch + span - 1, _LANES),
-        window=_aligned(span, _LANES),
+        lanes=_aligned(rows, _LANES),
+        window=_aligned(max(spans), _LANES),
         carry=_aligned(_LANES),
     )
 
@@ -77,7 +90,14 @@ def process(state, magnitude, harmonic, percussive):
         state.history[newest, k] = magnitude[k]
     state.oldest[0] = (newest + 1) % frames
     due = state.history[(newest + frames - state.lookahead[0]) % frames]
-    _median_frequency(state, due, percussive)
+    for b in range(state.bands.shape[0]):
+        _median_frequency(state, state.bands[b], due, percussive)
+
+
+@kernel
+def _stretch(bins):
+    """How many of `bins` fall to each lane."""
+    return (bins + _LANES - 1) // _LANES
 
 
 @kernel
@@ -103,36 +123,34 @@ def _median_time(ordered, old, new, median):
 
 
 @kernel
-def _median_frequency(state, x, median):
-    """Medians over `span` bins around each bin of `x` (bins,), mirrored at both ends, to `median` (bins,)."""
-    lanes, window, carry = state.lanes, state.window, state.carry
-    span, width = window.shape
-    bins = x.shape[0]
-    stretch = lanes.shape[0] - span + 1
-    reach = span // 2
-    for s in range(width):
-        for j in range(lanes.shape[0]):
-            k = s * stretch + j - reach
+def _median_frequency(state, band, x, median):
+    """Write to `median` (bins,) what `x` (bins,) has around each bin of `band`; `x` is mirrored at both ends."""
+    first, last, span = band[0], band[1], band[2]
+    stretch, reach, bins = _stretch(last - first), span // 2, x.shape[0]
+    lanes, window, carry = state.lanes[: stretch + span - 1], state.window[:span], state.carry
+    for j in range(lanes.shape[0]):
+        for s in range(_LANES):
+            k = first + s * stretch + j - reach
             k = -k - 1 if k < 0 else k
             k = 2 * bins - 1 - k if k >= bins else k
             lanes[j, s] = x[max(k, 0)]  # the last stretches may lie wholly beyond the spectrum: never read
     window[:] = -1
     for j in range(lanes.shape[0]):
         new = lanes[j]
-        for s in range(width):
+        for s in range(_LANES):
             carry[s] = -2  # below the -1 of the places not filled yet
         for i in range(span - 1):
             row, above = window[i], window[i + 1]
-            for s in range(width):
+            for s in range(_LANES):
                 old = lanes[j - span, s] if j >= span else np.float32(-1)
                 b = row[s] if row[s] < old else above[s]
                 m = b if b < new[s] else new[s]
                 row[s] = carry[s] if carry[s] > m else m
                 carry[s] = b
-        for s in range(width):
+        for s in range(_LANES):
             window[span - 1, s] = carry[s] if carry[s] > new[s] else new[s]
         if j >= span - 1:
-            for s in range(width):
-                k = s * stretch + j - span + 1
-                if k < bins:
+            for s in range(_LANES):
+                k = first + s * stretch + j - span + 1
+                if k < last:
                     median[k] = window[reach, s]

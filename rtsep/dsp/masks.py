@@ -2,6 +2,8 @@
 
 With a factor of one everything is either harmonic or percussive. Above one a bin must be clearly one or the other,
 and what is neither (noise, voices, ringing skins) is left to the residual: the masks then add up to less than one.
+The bias moves the border between the two: above one, what is a little of both counts as harmonic, as it should where
+drums are softer than the band and the medians of a short past are rough.
 
 FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010 (soft masks); Driedger, Müller and
 Disch, "Extending harmonic-percussive separation of audio signals", ISMIR 2014 (separation factor, binary masks;
@@ -18,16 +20,17 @@ PERCUSSIVE, HARMONIC = 0, 1  # rows of the masks
 
 
 @kernel
-def process(harmonic, percussive, separation, exponent, binary, masks):
+def process(harmonic, percussive, bias, separation, exponent, binary, masks):
     """Write `masks` (2, bins: percussive, harmonic) from the medians (bins,) of both kinds.
 
-    `separation` is at least 1, `exponent` a multiple of 0.25 up to 8, `binary` 0 or 1.
+    `bias` weighs the harmonic median against the percussive one, `separation` is at least 1, `exponent` a multiple
+    of 0.25 up to 8, `binary` 0 or 1.
     """
     one, tiny, limit = np.float32(1), np.float32(1e-20), np.float32(2**15)
     quarters = int(4 * exponent + 0.5)
     factor = _power(separation, quarters)
     for k in range(masks.shape[1]):
-        ratio = (percussive[k] + tiny) / (harmonic[k] + tiny)
+        ratio = (percussive[k] + tiny) / (bias * harmonic[k] + tiny)
         # Within these limits no power overflows, and a share beyond them would not be heard.
         ratio = min(max(ratio, one / limit), limit)
         if binary != 0:
