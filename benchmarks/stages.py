@@ -14,7 +14,7 @@ from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
 from rtsep.dsp import hpss, masks, meters, mix, stft
-from rtsep.engine import _BINARY, _EXPONENT, _SEPARATION, KIND, Engine, _read_targets, process
+from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _SEPARATION, KIND, Engine, _read_targets, process
 from rtsep.kernel import clock, kernel, load
 from rtsep.settings import MODES, Settings
 
@@ -39,8 +39,15 @@ def measure_stages(address, sound, output, stems, times):
         analyzed = clock()
         hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
         filtered = clock()
-        separation, exponent, binary = targets[_SEPARATION], targets[_EXPONENT], targets[_BINARY]
-        masks.process(state.harmonic, state.percussive, separation, exponent, binary, state.masks)
+        masks.process(
+            state.harmonic,
+            state.percussive,
+            targets[_BIAS],
+            targets[_SEPARATION],
+            targets[_EXPONENT],
+            targets[_BINARY],
+            state.masks,
+        )
         masked = clock()
         stft.synthesize(state.stft, state.masks)
         synthesized = clock()
@@ -72,7 +79,7 @@ def measure_medians(state, magnitudes, harmonic, percussive, made, times):
     for t in range(times.shape[0]):
         started = clock()
         hpss.process(state, magnitudes[t], harmonic, percussive)
-        masks.process(harmonic, percussive, one, two, zero, made)
+        masks.process(harmonic, percussive, one, one, two, zero, made)
         times[t] = clock() - started
 
 
@@ -99,8 +106,8 @@ def whole_hop(runs, seconds):
     settings = Settings(mode="offline", harmonic_s=17 * 512 / 44100, lookahead_s=0)
     engine, output, stems = prepared(settings, 44100, 1)
     sizes = engine.sizes
-    found = (sizes.window_size, sizes.hop_size, sizes.harmonic_frames, sizes.percussive_bins)
-    assert found == (2048, 512, 17, 31), found
+    found = (sizes.window_size, sizes.hop_size, sizes.harmonic_frames, sizes.percussive_bands)
+    assert found == (2048, 512, 17, ((0, 31),)), found
     sound = song(1, seconds)
     times = np.zeros(len(sound) // 512)
     medians = []
@@ -124,7 +131,7 @@ def medians_against_scipy(runs, seconds):
     windowed = np.lib.stride_tricks.sliding_window_view(sound, 2048)[::512] * np.hanning(2049)[:-1]
     magnitudes = np.abs(np.fft.rfft(windowed)).astype(np.float32)
     count = min(len(magnitudes), 300)
-    state = hpss.prepare(1025, frames, span)
+    state = hpss.prepare(1025, frames, ((0, span),))
     harmonic, percussive, made = np.zeros(1025, np.float32), np.zeros(1025, np.float32), np.zeros((2, 1025), np.float32)
     times = np.zeros(len(magnitudes))
     measure_medians(state, magnitudes, harmonic, percussive, made, times)

@@ -45,15 +45,22 @@ def medians(magnitude: Array, sizes: Sizes) -> tuple[Array, Array]:
     due = len(magnitude) - lookahead
     padded = np.concatenate([np.zeros((length, magnitude.shape[1])), magnitude])
     harmonic = median_filter(padded, (length, 1), origin=(origin, 0), mode="constant")[length:]
-    percussive = median_filter(magnitude, (1, sizes.percussive_bins), mode="reflect")
+    percussive = np.empty_like(magnitude)
+    for first, span in sizes.percussive_bands:  # each takes the place of those before from its first bin on
+        percussive[:, first:] = median_filter(magnitude, (1, span), mode="reflect")[:, first:]
     return harmonic[:due], percussive[:due]
 
 
 def masks(
-    harmonic: Array, percussive: Array, separation: float = 1, exponent: float = 2, binary: bool = False
+    harmonic: Array,
+    percussive: Array,
+    bias: float = 1,
+    separation: float = 1,
+    exponent: float = 2,
+    binary: bool = False,
 ) -> tuple[Array, Array]:
     """Percussive and harmonic masks, the shape of the medians."""
-    ratio = np.clip((percussive + 1e-20) / (harmonic + 1e-20), 2.0**-15, 2.0**15)
+    ratio = np.clip((percussive + 1e-20) / (bias * harmonic + 1e-20), 2.0**-15, 2.0**15)
     if binary:
         return (ratio >= separation).astype(float), (1 / ratio > separation).astype(float)
     factor = separation**exponent
@@ -72,13 +79,18 @@ def resynthesized(spectra: NDArray[np.complex128], samples: int, sizes: Sizes) -
 
 
 def stems(
-    sound: NDArray[np.floating], sizes: Sizes, separation: float = 1, exponent: float = 2, binary: bool = False
+    sound: NDArray[np.floating],
+    sizes: Sizes,
+    bias: float = 1,
+    separation: float = 1,
+    exponent: float = 2,
+    binary: bool = False,
 ) -> dict[str, Array]:
     """The stems (samples, channels) of `sound`, in place. Those of the last `latency` samples are not complete."""
     sound = np.asarray(sound, np.float64)
     transformed = spectra(sound, sizes)
     magnitude = np.sqrt((np.abs(transformed) ** 2).sum(1))
-    percussive_mask, harmonic_mask = masks(*medians(magnitude, sizes), separation, exponent, binary)
+    percussive_mask, harmonic_mask = masks(*medians(magnitude, sizes), bias, separation, exponent, binary)
     due = transformed[: len(percussive_mask)]
     percussive = resynthesized(due * percussive_mask[:, None], len(sound), sizes)
     harmonic = resynthesized(due * harmonic_mask[:, None], len(sound), sizes)

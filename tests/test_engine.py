@@ -45,6 +45,12 @@ def parted(engine, sound, block=1024):
     return np.concatenate([list(engine.process_stems(part).values()) for part in cut(sound, block)], axis=1)
 
 
+def truth_of(engine, sound):
+    """What the stems of `engine` should be for the whole `sound`."""
+    names = ("bias", "separation", "exponent", "mask")
+    return reference.stems(sound, engine.sizes, *(engine.parameters[f"hpss.{name}"].value for name in names))
+
+
 def decibels(error, signal):
     return 20 * np.log10(max(np.abs(error).max(), 1e-30) / np.abs(signal).max())
 
@@ -59,7 +65,7 @@ def test_stems_equal_the_slow_truth_over_the_whole_sound(mode, separation, expon
     engine = engine_for(mode, rate, 2, {"hpss.separation": separation, "hpss.exponent": exponent})
     sound = signals.music(rate // 2 + engine.latency, rate, 2)
     stems = parted(engine, sound)[:, engine.latency :]
-    truth = reference.stems(sound, engine.sizes, separation, exponent)
+    truth = truth_of(engine, sound)
     for stem, got in zip(STEMS, stems, strict=True):
         np.testing.assert_allclose(got, truth[stem][: len(got)], atol=2e-6, err_msg=stem)
 
@@ -71,7 +77,7 @@ def test_output_equals_the_slow_truth_at_the_rates_of_music(mode, rate):
     engine = engine_for(mode, rate, 1, {**changes, "hpss.separation": 2, "output.gain_db": -3})
     sound = signals.music(rate // 4 + engine.latency, rate)
     output = processed(engine, sound)[engine.latency :]
-    stems = reference.stems(sound, engine.sizes, separation=2)
+    stems = truth_of(engine, sound)
     truth = sum(10 ** (gain / 20) * stems[stem] for stem, gain in gains.items()) * 10 ** (-3 / 20)
     np.testing.assert_allclose(output, truth[: len(output)], atol=2e-6)
 
@@ -80,18 +86,26 @@ def test_binary_masks_equal_the_slow_truth_but_for_bins_on_the_edge():
     engine = engine_for("balanced", 16000, 1, {"hpss.mask": "binary", "hpss.separation": 1.5})
     sound = signals.music(16000, 16000)
     stems = parted(engine, sound)[:, engine.latency :]
-    truth = reference.stems(sound, engine.sizes, 1.5, binary=True)
+    truth = truth_of(engine, sound)
     for stem, got in zip(STEMS, stems, strict=True):
         error = got - truth[stem][: got.shape[0]]
         assert 20 * np.log10(np.std(error) / np.std(sound)) < -60, stem
 
 
-@pytest.mark.parametrize("settings", (dict(overlap=8), dict(window_ratio=16), dict(window_ratio=1, lookahead_s=0.02)))
+OWN = (
+    dict(window_ratio=16),
+    dict(window_ratio=1, lookahead_s=0.02),
+    dict(percussive_bands=((0, 0), (3000, 4000)), bias=0.5, exponent=4.0),
+    dict(synthesis_s=0.1, harmonic_s=0.0),
+)
+
+
+@pytest.mark.parametrize("settings", OWN)
 def test_settings_of_ones_own_equal_the_slow_truth(settings):
     engine = engine_for("balanced", 16000, 1, **settings)
     sound = signals.music(8000, 16000)
     stems = parted(engine, sound)[:, engine.latency :]
-    truth = reference.stems(sound, engine.sizes)
+    truth = truth_of(engine, sound)
     for stem, got in zip(STEMS, stems, strict=True):
         np.testing.assert_allclose(got, truth[stem][: len(got)], atol=2e-6, err_msg=stem)
 
@@ -420,6 +434,7 @@ def test_inputs_are_never_written():
     engine.process(sound)
     engine.process_stems(sound)
     assert np.array_equal(sound, before)
+    assert np.array_equal(engine._block[: len(sound)], before)  # what the kernels were given
 
 
 def test_results_are_arrays_of_their_own():

@@ -10,7 +10,7 @@ from rtsep.dsp import hpss, masks
 
 def run(magnitudes, frames, span, lookahead=0, state=None):
     """Both medians (frames, bins) of a stream of `magnitudes` (frames, bins), as they come."""
-    state = state or hpss.prepare(magnitudes.shape[1], frames, span, lookahead)
+    state = state or hpss.prepare(magnitudes.shape[1], frames, ((0, span),), lookahead)
     harmonic, percussive = np.zeros_like(magnitudes), np.zeros_like(magnitudes)
     for t, magnitude in enumerate(magnitudes):
         hpss.process(state, magnitude, harmonic[t], percussive[t])
@@ -44,6 +44,16 @@ def test_the_spectrum_is_as_long_as_no_multiple_of_the_lanes_and_the_span_is_lon
     assert np.array_equal(percussive, median_filter(given, (1, 31), mode="reflect"))
 
 
+@pytest.mark.parametrize("bands", (((0, 1), (3, 5), (20, 11)), ((0, 11), (2, 1)), ((0, 3), (32, 7)), ((0, 5), (0, 9))))
+def test_each_band_has_its_own_median_along_frequency_which_sees_its_neighbours(bands):
+    given = spectrogram(6, 33)
+    state = hpss.prepare(33, 1, bands)
+    _, percussive = run(given, 1, 1, state=state)
+    for (first, span), (last, _) in zip(bands, [*bands[1:], (33, 0)], strict=True):
+        truth = median_filter(given, (1, span), mode="reflect")
+        assert np.array_equal(percussive[:, first:last], truth[:, first:last])
+
+
 @pytest.mark.parametrize("lookahead", (0, 1, 4))
 def test_medians_are_of_the_frame_that_is_lookahead_frames_back(lookahead):
     given = spectrogram()
@@ -74,7 +84,8 @@ def test_masks_with_half_the_window_to_come_equal_those_of_librosa_on_inner_fram
     harmonic, percussive = run(given, frames, span, frames // 2)
     ours = np.zeros((len(given), 2, given.shape[1]), np.float32)
     for t in range(len(given)):
-        masks.process(harmonic[t], percussive[t], np.float32(margin), np.float32(power), np.float32(0), ours[t])
+        arguments = np.float32(1), np.float32(margin), np.float32(power), np.float32(0)
+        masks.process(harmonic[t], percussive[t], *arguments, ours[t])
     theirs = librosa.decompose.hpss(given.T, kernel_size=(frames, span), power=power, margin=margin, mask=True)
     inner = slice(frames // 2, len(given) - frames // 2)
     delayed = ours[frames // 2 :][inner.start : inner.stop]
@@ -94,7 +105,7 @@ def test_a_steady_tone_is_harmonic_and_a_click_percussive():
 def test_reset_equals_fresh_and_no_reset_differs():
     given = spectrogram(30)
     fresh = run(given, 9, 5, 2)
-    state = hpss.prepare(given.shape[1], 9, 5, 2)
+    state = hpss.prepare(given.shape[1], 9, ((0, 5),), 2)
     run(spectrogram(23, seed=2), 9, 5, 2, state)
     assert not np.array_equal(run(given, 9, 5, 2, state), fresh)
     hpss.reset(state)
@@ -109,7 +120,19 @@ def test_magnitudes_are_only_read():
     assert np.array_equal(given, before)
 
 
-@pytest.mark.parametrize("frames, span, lookahead", ((4, 3, 0), (3, 4, 0), (5, 3, 3), (5, 3, -1)))
-def test_lengths_without_a_middle_are_refused(frames, span, lookahead):
+BAD = (
+    (4, ((0, 3),), 0),
+    (3, ((0, 4),), 0),
+    (3, ((0, 3), (5, 2)), 0),
+    (5, ((0, 3),), 3),
+    (5, ((0, 3),), -1),
+    (5, ((1, 3),), 0),
+    (5, ((0, 3), (12, 3)), 0),
+    (5, ((0, 3), (6, 3), (4, 3)), 0),
+)
+
+
+@pytest.mark.parametrize("frames, bands, lookahead", BAD)
+def test_lengths_without_a_middle_and_bands_out_of_order_are_refused(frames, bands, lookahead):
     with pytest.raises(ValueError, match="must"):
-        hpss.prepare(9, frames, span, lookahead)
+        hpss.prepare(9, frames, bands, lookahead)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rtsep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 EMPTY_NAMES = {"utils", "common", "helpers", "core", "base", "manager"}
-DSP_MAY_IMPORT = {"numpy", "numba", "math", "typing", "rocket_fft"}
+DSP_MAY_IMPORT = {"numpy", "numba", "math", "typing", "collections", "rocket_fft"}
 
 
 def imported(file):

@@ -7,10 +7,10 @@ import reference
 from rtsep.dsp import masks
 
 
-def masked(harmonic, percussive, separation=1.0, exponent=2.0, binary=0.0):
+def masked(harmonic, percussive, separation=1.0, exponent=2.0, binary=0.0, bias=1.0):
     """Masks (2, bins: percussive, harmonic)."""
     made = np.full((2, len(harmonic)), np.nan, np.float32)
-    arguments = np.float32(separation), np.float32(exponent), np.float32(binary)
+    arguments = np.float32(bias), np.float32(separation), np.float32(exponent), np.float32(binary)
     with np.errstate(over="ignore"):  # a share whose reciprocal overflows is zero
         masks.process(harmonic.astype(np.float32), percussive.astype(np.float32), *arguments, made)
     return made
@@ -25,8 +25,17 @@ def medians(seed=1, bins=200):
 def test_soft_masks_equal_their_formula_for_every_exponent_and_separation(exponent, separation):
     harmonic, percussive = medians()
     made = masked(harmonic, percussive, separation, exponent)
-    truth = np.stack(reference.masks(harmonic, percussive, separation, exponent))
+    truth = np.stack(reference.masks(harmonic, percussive, 1, separation, exponent))
     np.testing.assert_allclose(made, truth, atol=2e-5)
+
+
+@pytest.mark.parametrize("bias", (0.25, 1.5, 8))
+@pytest.mark.parametrize("binary", (0, 1))
+def test_a_bias_weighs_the_harmonic_median(bias, binary):
+    harmonic, percussive = medians()
+    made = masked(harmonic, percussive, 2, 1.5, binary, bias)
+    np.testing.assert_allclose(made, masked(bias * harmonic, percussive, 2, 1.5, binary), atol=1e-5)
+    np.testing.assert_allclose(made, reference.masks(harmonic, percussive, bias, 2, 1.5, binary), atol=2e-5)
 
 
 @pytest.mark.parametrize("exponent", (0.25, 1, 2, 8))

@@ -12,7 +12,7 @@ LEVEL, BYPASS = STEMS, STEMS + 1
 
 
 def run(sound, stems=None, goal=None, ceiling=np.inf, state=None, chunk=HOP):
-    """Stems (stems, samples, channels) and output of `sound`, whose parts are `stems` (stems - 1, samples, channels)."""
+    """All stems and the output of `sound`, whose first parts are `stems` (stems - 1, samples, channels)."""
     samples, channels = sound.shape
     stems = np.zeros((STEMS - 1, samples, channels), np.float32) if stems is None else stems
     state = state or mix.prepare(RATE, HOP, STEMS)

@@ -115,7 +115,7 @@ def test_decibels_reach_the_kernels_as_linear_gains():
     parameters["output.gain_db"] = "6.0206 dB"
     assert targets[INDEX["percussive.gain_db"]] == np.float32(0.1)
     assert targets[INDEX["output.gain_db"]] == pytest.approx(2, rel=1e-6)
-    assert targets[INDEX["residual.gain_db"]] == 1 and targets[INDEX["hpss.exponent"]] == 2
+    assert targets[INDEX["residual.gain_db"]] == 1 and targets[INDEX["hpss.separation"]] == 1
 
 
 @pytest.mark.parametrize("word, value", (("on", 1), ("OFF", 0), ("yes", 1), ("false", 0), ("1", 1), (True, 1), (0, 0)))

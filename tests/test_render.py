@@ -229,14 +229,15 @@ def test_a_disk_that_fills_up_leaves_nothing_of_a_source(tmp_path):
     assert tree(tmp_path / "out") == []
 
 
-def test_no_file_gets_its_name_before_all_of_its_source_are_whole(tmp_path, monkeypatch):
+@pytest.mark.parametrize("stem", STEMS)
+def test_no_file_gets_its_name_before_all_of_its_source_are_whole(tmp_path, monkeypatch, stem):
     from rtsep.offline.files import Writer
 
     finish = Writer.finish
 
     def failing(writer):
         finish(writer)
-        if writer.path.stem == "residual":
+        if writer.path.stem == stem:
             raise Unavailable("the disk is gone.")
 
     monkeypatch.setattr(Writer, "finish", failing)
@@ -393,4 +394,11 @@ def test_a_pipe_is_served_while_sound_comes_in_and_a_broken_one_ends_quietly():
                 process.stdout.close()
             assert number < 1000
         said = process.stderr.read()
+    assert (process.returncode, said) == (0, b"['None'] []\n")
+
+
+def test_a_pipe_that_nobody_ever_read_ends_quietly_too():
+    with piped("-", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        _, said = process.communicate(signals.noise(500, 2).tobytes())  # so short that it stays in Python's buffer
     assert (process.returncode, said) == (0, b"['None'] []\n")

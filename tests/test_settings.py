@@ -30,7 +30,8 @@ def test_latencies_at_48_khz_are_those_stated():
 def test_offline_is_librosa_s_default_at_44_1_khz():
     sizes = Settings(mode="offline").sizes(44100)
     assert (sizes.window_size, sizes.synthesis_size, sizes.hop_size) == (2048, 2048, 512)
-    assert (sizes.harmonic_frames, sizes.percussive_bins, sizes.lookahead_frames) == (31, 31, 15)
+    assert (sizes.harmonic_frames, sizes.lookahead_frames, sizes.percussive_bands) == (31, 15, ((0, 31),))
+    assert (Settings(mode="offline").bias, Settings(mode="offline").exponent) == (1, 2)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -38,10 +39,11 @@ def test_offline_is_librosa_s_default_at_44_1_khz():
 def test_sizes_fit_together_at_every_rate(mode, rate):
     sizes = Settings(mode=mode).sizes(rate)
     assert sizes.synthesis_size & (sizes.synthesis_size - 1) == 0 and sizes.window_size % sizes.synthesis_size == 0
-    assert sizes.synthesis_size == sizes.hop_size * Settings(mode=mode).overlap
-    assert sizes.harmonic_frames % 2 == 1 and sizes.percussive_bins % 2 == 1
+    assert sizes.synthesis_size == 4 * sizes.hop_size and sizes.harmonic_frames % 2 == 1
     assert 0 <= sizes.lookahead_frames <= sizes.harmonic_frames // 2
-    assert sizes.percussive_bins // 2 < sizes.window_size // 2 + 1
+    starts = [first for first, _ in sizes.percussive_bands]
+    assert starts[0] == 0 and starts == sorted(starts) and starts[-1] <= sizes.window_size // 2
+    assert all(span % 2 == 1 and span // 2 <= sizes.window_size // 2 for _, span in sizes.percussive_bands)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -51,7 +53,8 @@ def test_medians_span_the_same_time_and_frequency_at_44_1_48_and_96_khz(mode):
         sizes = settings.sizes(rate)
         hop_s, bin_hz = sizes.hop_size / rate, rate / sizes.window_size
         assert abs(sizes.harmonic_frames * hop_s - settings.harmonic_s) <= hop_s
-        assert abs(sizes.percussive_bins * bin_hz - settings.percussive_hz) <= bin_hz
+        for (first, span), (start, length) in zip(sizes.percussive_bands, settings.percussive_bands, strict=True):
+            assert abs(first * bin_hz - start) <= bin_hz / 2 and abs(span * bin_hz - length) <= bin_hz
 
 
 def test_fields_left_out_are_those_of_the_mode_and_given_ones_stay():
@@ -64,7 +67,7 @@ def test_settings_are_frozen_and_equal_by_value():
     assert Settings() == Settings(mode="balanced") != Settings(mode="live")
     assert hash(Settings()) == hash(Settings())
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings().overlap = 8
+        Settings().window_ratio = 8
 
 
 @pytest.mark.parametrize(
@@ -76,10 +79,12 @@ def test_settings_are_frozen_and_equal_by_value():
         (dict(synthesis_s=float("nan")), "synthesis_s is nan"),
         (dict(harmonic_s=-1), "harmonic_s is -1"),
         (dict(harmonic_s="long"), "harmonic_s is 'long'"),
-        (dict(percussive_hz=float("inf")), "percussive_hz is inf"),
+        (dict(percussive_bands=((0, float("inf")),)), "a length in percussive_bands is inf"),
+        (dict(percussive_bands=((100, 600),)), "must ascend from a frequency of 0"),
+        (dict(percussive_bands=((0, 60), (500, 60), (200, 60))), "must ascend"),
+        (dict(percussive_bands=()), "must ascend"),
         (dict(lookahead_s=0.06), "lookahead_s is 0.06.*half of harmonic_s"),
         (dict(window_ratio=3), "window_ratio is 3: it must be 1, 2, 4, 8 or 16"),
-        (dict(overlap=2), "overlap is 2: it must be 4 or 8"),
     ),
 )
 def test_wrong_settings_are_refused_with_the_value_and_the_range(wrong, words):

@@ -8,7 +8,7 @@ import signals
 from rtsep.dsp import stft
 from rtsep.settings import MODES, Settings, Sizes
 
-SMALL = Sizes(256, 64, 16, 9, 9, 0)
+SMALL = Sizes(256, 64, 16, 9, 0, ((0, 9),))
 
 
 def run(sizes, sound, mask=1.0, stems=2):
@@ -63,7 +63,7 @@ def test_masks_scale_what_comes_back_and_stems_do_not_mix():
 
 @pytest.mark.parametrize("size", (32, 256, 2048, 8192))
 def test_transforms_equal_those_of_numpy(size):
-    state = stft.prepare(Sizes(size, size, size // 4, 1, 1, 0), 1, 2)
+    state = stft.prepare(Sizes(size, size, size // 4, 1, 0, ((0, 1),)), 1, 2)
     signal = signals.noise(size)[:, 0]
     spectrum = np.zeros(size // 2 + 1, np.complex64)
     stft.forward(state, signal, spectrum)

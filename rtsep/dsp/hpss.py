@@ -127,30 +127,31 @@ def _median_frequency(state, band, x, median):
     """Write to `median` (bins,) what `x` (bins,) has around each bin of `band`; `x` is mirrored at both ends."""
     first, last, span = band[0], band[1], band[2]
     stretch, reach, bins = _stretch(last - first), span // 2, x.shape[0]
-    lanes, window, carry = state.lanes[: stretch + span - 1], state.window[:span], state.carry
-    for j in range(lanes.shape[0]):
-        for s in range(_LANES):
+    rows, lanes, window, carry = stretch + span - 1, state.lanes, state.window, state.carry
+    width = window.shape[1]  # of this very array: else the compiler cannot tell its rows apart, and makes no vectors
+    for j in range(rows):
+        for s in range(width):
             k = first + s * stretch + j - reach
             k = -k - 1 if k < 0 else k
             k = 2 * bins - 1 - k if k >= bins else k
             lanes[j, s] = x[max(k, 0)]  # the last stretches may lie wholly beyond the spectrum: never read
     window[:] = -1
-    for j in range(lanes.shape[0]):
+    for j in range(rows):
         new = lanes[j]
-        for s in range(_LANES):
+        for s in range(width):
             carry[s] = -2  # below the -1 of the places not filled yet
         for i in range(span - 1):
             row, above = window[i], window[i + 1]
-            for s in range(_LANES):
+            for s in range(width):
                 old = lanes[j - span, s] if j >= span else np.float32(-1)
                 b = row[s] if row[s] < old else above[s]
                 m = b if b < new[s] else new[s]
                 row[s] = carry[s] if carry[s] > m else m
                 carry[s] = b
-        for s in range(_LANES):
+        for s in range(width):
             window[span - 1, s] = carry[s] if carry[s] > new[s] else new[s]
         if j >= span - 1:
-            for s in range(_LANES):
+            for s in range(width):
                 k = first + s * stretch + j - span + 1
                 if k < last:
                     median[k] = window[reach, s]

@@ -31,7 +31,7 @@ def process(harmonic, percussive, bias, separation, exponent, binary, masks):
     factor = _power(separation, quarters)
     for k in range(masks.shape[1]):
         ratio = (percussive[k] + tiny) / (bias * harmonic[k] + tiny)
-        # Within these limits no power overflows, and a share beyond them would not be heard.
+        # A share beyond these limits would not be heard, and no power within them overflows.
         ratio = min(max(ratio, one / limit), limit)
         if binary != 0:
             masks[PERCUSSIVE, k] = one if ratio >= separation else np.float32(0)

@@ -136,8 +136,6 @@ def synthesize(state, masks):
                 state.ready[s, c, i] = overlap[i] + state.frame[late + i] * state.synthesis[i]
             for i in range(hop, size):
                 overlap[i - hop] = overlap[i] + state.frame[late + i] * state.synthesis[i]
-            for i in range(size - hop, size):
-                overlap[i] = 0
 
 
 @kernel

@@ -1,5 +1,6 @@
 """Sound devices by name: finding them, describing them, and saying in a sentence why one cannot be had."""
 
+import atexit
 import ctypes
 import sys
 from contextlib import suppress
@@ -40,6 +41,8 @@ def portaudio() -> ModuleType:
             "Fedora: dnf install portaudio; macOS: brew install portaudio), or use the built-in device: "
             "-i virtual -o virtual."
         ) from None
+    # At exit PortAudio would close its JACK client, and abort the process if the server has gone by then.
+    atexit.unregister(sounddevice._exit_handler)
     return cast(ModuleType, sounddevice)
 
 

@@ -5,7 +5,6 @@ Python and waits for nobody. The virtual device is a loop, compiled too, that ca
 pace of a sound card. Where PortAudio's C interface cannot be had, an ordinary Python callback calls the same kernel.
 """
 
-import atexit
 import ctypes
 import threading
 import time
@@ -67,7 +66,7 @@ class State(NamedTuple):
     # scratch: meaningless between calls
     block: float32[:, ::1]  # (piece, channels)
     output: float32[:, ::1]  # (piece, channels)
-    stems: float32[::1]  # (stems * piece * channels,)
+    stems: float32[:, :, ::1]  # (stems, piece, channels)
 
 
 @kernel
@@ -94,9 +93,7 @@ def process(state, inputs, outputs, flags):
 @kernel
 def _piece(state, inputs, outputs):
     samples, channels = outputs.shape[0], state.block.shape[1]
-    block, output = state.block[:samples], state.output[:samples]
-    stems = state.stems[: state.stems.shape[0] // state.block.shape[0] * samples]
-    stems = stems.reshape((stems.shape[0] // (samples * channels), samples, channels))
+    block, output, stems = state.block[:samples], state.output[:samples], state.stems[:, :samples]
     for i in range(samples):
         for c in range(channels):
             block[i, c] = _input(state, inputs, i, c)
@@ -266,7 +263,7 @@ class Stream:
             worst=np.zeros(_WORST, np.float64),
             block=np.zeros((_PIECE, channels), np.float32),
             output=np.zeros((_PIECE, channels), np.float32),
-            stems=np.zeros(len(STEMS) * _PIECE * channels, np.float32),
+            stems=np.zeros((len(STEMS), _PIECE, channels), np.float32),
         )
         self._native = native(self.state)
 
@@ -302,7 +299,7 @@ class Stream:
             dither_off=True,
         )
         try:
-            if self._compiled:
+            if self._compiled and hasattr(sounddevice, "_StreamBase"):
                 ffi = sounddevice._ffi
                 self._stream = sounddevice._StreamBase(
                     kind,
@@ -311,9 +308,9 @@ class Stream:
                     **common,
                 )
             elif self._playing:
-                self._stream = sounddevice.OutputStream(callback=self._python_output, **common)
+                self._stream = sounddevice.OutputStream(callback=self._output_callback, **common)
             else:
-                self._stream = sounddevice.Stream(callback=self._python_duplex, **common)
+                self._stream = sounddevice.Stream(callback=self.callback, **common)
             self._stream.start()
             self._device_latency_ms = self._told_latency_ms()
         except sounddevice.PortAudioError as error:
@@ -341,11 +338,12 @@ class Stream:
         self._buffers = inputs, outputs  # as long as the host may run
         self._thread.start()
 
-    def _python_duplex(self, inputs: Sound, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
-        _process_at(self._native.ctypes.data, inputs, outputs, int(status._flags))
+    def callback(self, inputs: Sound, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
+        """What the compiled callback does, as a callback in Python for `sounddevice.Stream`."""
+        _process_at(self._native.ctypes.data, inputs, outputs, int(status._flags) if status else 0)
 
-    def _python_output(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
-        _process_at(self._native.ctypes.data, outputs[:, :0].copy(), outputs, int(status._flags))
+    def _output_callback(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
+        self.callback(np.zeros((samples, 0), np.float32), outputs, samples, time_info, status)
 
     @property
     def description(self) -> str:
@@ -404,10 +402,8 @@ class Stream:
             self._thread.join()
             self._thread = None
         if self._stream is not None:
-            if self._output.host.startswith("JACK") and not self._stream.active:
-                # PortAudio waits ten minutes for a JACK server that has died, and then aborts the process.
-                atexit.unregister(devices.portaudio()._exit_handler)
-            else:
+            # PortAudio would wait ten minutes for a JACK server that has died.
+            if self._stream.active or not self._output.host.startswith("JACK"):
                 self._stream.close()
             self._stream = None
 

@@ -80,7 +80,7 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _revive(stream: Stream) -> None:
-    tell(f"the device {stream.device_name!r} has gone; waiting for it to come back (Ctrl-C ends)")
+    tell(f"the device {stream.device_name!r} has gone; looking for it until it is back (Ctrl-C ends)")
     while not stream.revive():
         time.sleep(_REVIVE_S)
     tell(f"the device {stream.device_name!r} is back")

@@ -205,11 +205,11 @@ def separate_files(
 
 
 def _names(stems: Sequence[str] | None, mix: bool) -> tuple[str, ...]:
-    """The names of the sounds that are wanted, each once."""
+    """The names of the sounds that are wanted."""
     for stem in stems or ():
         if stem not in STEMS:
             raise unknown("stem", stem, STEMS)
-    return (*dict.fromkeys(STEMS if stems is None else stems), *(["mix"] if mix else []))
+    return (*(STEMS if stems is None else stems), *(["mix"] if mix else []))
 
 
 def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) -> Engine:

@@ -1,0 +1,104 @@
+"""The real program on a real sound server: PortAudio, JACK, and another client at both ends of the cable."""
+
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from rtsep import STEMS, separate
+from rtsep.live.stream import warm_up
+from signals import music
+from studio import PERIOD, RATE, Client, rtsep, server
+
+
+@pytest.fixture
+def jackd():
+    warm_up()
+    with server() as process:
+        yield process
+
+
+def through(arguments, sound, inputs):
+    """What comes back of `sound` through `rtsep live` in a loop of JACK's cables, and how the program ended."""
+    client = Client(sound, inputs, len(sound) / RATE + 0.5)
+    try:
+        with rtsep("-i", "studio", "-o", "studio", *arguments) as process:
+            heard = client.play()
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=20)
+            return heard, output, process.returncode
+    finally:
+        client.close()
+
+
+def assert_comes_back(arguments, expected, sound, inputs=2):
+    """`expected` comes back, late by what the engine states and the one period that a loop of cables takes.
+
+    A machine that stalls loses blocks: then once more, twice at most; the sound itself must be right to the last bit.
+    """
+    for _ in range(3):
+        heard, output, code = through(arguments, sound, inputs)
+        assert code == 0
+        late = int(re.search(r"\((\d+) samples\)", output)[1]) + PERIOD
+        if np.array_equal(heard[late : late + len(expected)], expected):
+            return
+    np.testing.assert_array_equal(heard[late : late + len(expected)], expected)
+
+
+@pytest.mark.parametrize("mode", ["live", "balanced", "quality"])
+def test_a_song_comes_back_as_the_offline_render_of_the_same_mode(jackd, mode):
+    sound = music(2 * RATE, RATE, 2)
+    parameters = {"percussive.mute": "on", "harmonic.gain_db": -3, "limiter": "on"}
+    expected = separate(sound, sample_rate=RATE, mode=mode, stems=[], parameters=parameters, mix=True)["mix"]
+    arguments = ["--mode", mode, "--set", "percussive.mute=on", "--set", "harmonic.gain_db=-3"]
+    assert_comes_back(arguments, expected, sound)
+
+
+def test_each_stem_comes_out_on_ports_of_its_own(jackd):
+    sound = music(2 * RATE, RATE, 2)
+    stems = separate(sound, sample_rate=RATE, mode="balanced")
+    expected = np.concatenate([sound, *(stems[stem] for stem in STEMS)], axis=1)
+    assert_comes_back(["--stems-out"], expected, sound, inputs=8)
+
+
+def test_an_interrupt_fades_out_closes_the_recording_and_prints_a_summary(jackd, tmp_path):
+    sound = music(2 * RATE, RATE, 2)
+    heard, output, code = through(["--record", str(tmp_path / "take")], sound, 2)
+    assert code == 0
+    assert re.search(r"blocks +\d+ .*xruns \d+\nload +median .* worst block \d+ us\nlatency +\d", output)
+    files = {path.stem: soundfile.read(path)[0] for path in (tmp_path / "take").iterdir()}
+    assert set(files) == {"input", "output", *STEMS}
+    assert len({len(file) for file in files.values()}) == 1 and len(files["input"]) > RATE
+    assert np.abs(files["output"][-1]).max() < 0.01
+
+
+def test_jack_sees_the_program_under_its_name(jackd):
+    client = Client(np.zeros((1, 1), np.float32), 1, 0)
+    try:
+        with rtsep("--seconds", "20"):
+            assert {"rtsep:in_0", "rtsep:out_1"} <= set(client.ports())
+    finally:
+        client.close()
+
+
+def test_when_the_server_dies_the_program_says_so_and_the_recording_is_whole(jackd, tmp_path):
+    with rtsep("--record", str(tmp_path), "--seconds", "60") as process:
+        time.sleep(1)
+        jackd.kill()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert "JACK server has gone" in errors
+    files = [soundfile.info(path).frames for path in tmp_path.iterdir()]
+    assert len(files) == 5 and len(set(files)) == 1 and files[0] > RATE / 2
+
+
+def test_the_python_callback_drives_a_real_device_too(jackd):
+    from rtsep import Engine, open_stream
+
+    with open_stream(Engine(), sample_rate=RATE, compiled=False) as stream:
+        time.sleep(0.5)
+    stats = stream.stats()
+    assert stats.blocks > 50 and stats.samples == stats.blocks * PERIOD

@@ -1,0 +1,184 @@
+"""The compiled callback and the stream around it, on the virtual device."""
+
+import ctypes
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from rtsep import STEMS, BadInput, Engine, Settings, open_stream
+from rtsep.live import stream as live
+from rtsep.live.stream import Stream
+from signals import music
+
+RATE = 48_000
+
+
+def played(mode="balanced", sound=None, **options):
+    """A stream that has played `sound` on the virtual device, and what its ring recorded, by column of the mix."""
+    engine = Engine(Settings(mode))
+    stream = Stream(engine, "virtual", sample_rate=RATE, source=sound, record=True, **options)
+    stream.start()
+    while not stream.finished:
+        time.sleep(0.01)
+    stream.close()
+    return stream, stream.state.ring[: int(stream.state.written[0])]
+
+
+def through_pointer(stream, inputs, frames, flags=0):
+    """What the C function that PortAudio gets makes of `inputs`, called as PortAudio calls it."""
+    kind = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p
+    )
+    outputs = np.full((frames, int(stream.state.channels[1])), np.nan, np.float32)
+    result = kind(live._portaudio.address)(
+        inputs.ctypes.data, outputs.ctypes.data, frames, None, flags, stream._native.ctypes.data
+    )
+    assert result == 0
+    return outputs
+
+
+def test_the_callback_beside_a_busy_python_thread_equals_the_engine_bit_for_bit():
+    sound = music(48000, RATE, 2)
+    stop = threading.Event()
+
+    def burn():
+        while not stop.is_set():
+            sorted(range(1000))
+
+    threading.Thread(target=burn, daemon=True).start()
+    try:
+        stream, ring = played(sound=sound, block_size=96)
+    finally:
+        stop.set()
+    engine = Engine()
+    engine.prepare(sample_rate=RATE, channels=2, max_block=len(ring))
+    padded = np.zeros((len(ring), 2), np.float32)
+    padded[: len(sound)] = sound
+    stems = engine.process_stems(padded)
+    np.testing.assert_array_equal(ring[:, :2], padded)
+    for index, stem in enumerate(STEMS, 2):
+        np.testing.assert_array_equal(ring[:, 2 * index : 2 * index + 2], stems[stem])
+
+
+def test_the_output_fades_in_and_then_is_the_delayed_source():
+    sound = music(48000, RATE, 2)
+    stream, ring = played(sound=sound)
+    late, faded = stream.engine.latency, int(0.06 * RATE)
+    np.testing.assert_array_equal(ring[faded : late + len(sound), 2:4], sound[faded - late :])
+    ramp = np.linspace(0, 1, int(0.05 * RATE), dtype=np.float32)[late:, np.newaxis]
+    np.testing.assert_allclose(ring[late : late + len(ramp), 2:4], sound[: len(ramp)] * ramp, atol=1e-3)
+
+
+def test_fading_out_ends_in_silence_without_a_jump():
+    tone = np.sin(2 * np.pi * 100 * np.arange(3 * RATE) / RATE).astype(np.float32)[:, np.newaxis] / 2
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, source=tone, record=True)
+    stream.start()
+    time.sleep(0.3)
+    stream.fade_out()
+    stream.close()
+    heard = stream.state.ring[: int(stream.state.written[0]), 1]
+    assert heard[-1] == 0
+    assert np.abs(np.diff(heard)).max() <= np.abs(np.diff(tone[:, 0])).max() * 1.05
+
+
+def test_blocks_of_any_size_and_longer_than_a_piece_give_the_same_sound():
+    sound = music(24000, RATE, 2)
+    heard = []
+    for sizes in ([128], [1, 37, 1000, 4096]):
+        stream = Stream(Engine(), "virtual", sample_rate=RATE)
+        parts, done = [], 0
+        while done < len(sound):
+            count = min(sizes[len(parts) % len(sizes)], len(sound) - done)
+            parts.append(through_pointer(stream, sound[done : done + count].copy(), count))
+            done += count
+        heard.append(np.concatenate(parts))
+    np.testing.assert_array_equal(*heard)
+
+
+def test_the_python_callback_equals_the_compiled_one():
+    sound = music(14400, RATE, 2)
+    compiled, plain = (Stream(Engine(), "virtual", sample_rate=RATE) for _ in range(2))
+    for start in range(0, len(sound) - 64, 64):
+        block, output = sound[start : start + 64].copy(), np.zeros((64, 2), np.float32)
+        plain.callback(block, output, 64, None, None)
+        np.testing.assert_array_equal(through_pointer(compiled, block, 64), output)
+
+
+def test_what_a_device_tells_of_lost_sound_is_counted():
+    stream = Stream(Engine(), "virtual", sample_rate=RATE)
+    silence = np.zeros((64, 2), np.float32)
+    for flags in (0, 4, 2, 16, 0):  # 16 is no loss: the device primes its buffers
+        through_pointer(stream, silence, 64, flags)
+    assert stream.stats()[:3] == (5, 320, 2)
+
+
+def test_the_measurements_are_those_of_the_calls():
+    stream, _ = played(sound=music(24000, RATE, 2), block_size=480)
+    stats = stream.stats()
+    assert stats.samples == 480 * stats.blocks == int(stream.state.written[0])
+    assert 0 < stats.load_median <= stats.load_p999 <= stats.load_worst
+    assert stats.worst_block_us == pytest.approx(stats.load_worst * 0.01 * 1e6)
+    assert stats.latency_ms == stats.engine_latency_ms == pytest.approx(512 / 48)
+    assert int(stream.state.load.sum()) == stats.blocks
+
+
+def test_the_limiter_holds_a_live_stream_at_its_ceiling():
+    with open_stream(Engine(), "virtual", sample_rate=RATE, source=music(14400, RATE, 2) * 20) as stream:
+        ceiling = 0.0
+        while not stream.finished:
+            ceiling = max(ceiling, float(stream.engine.meters.output[0]))
+            time.sleep(0.005)
+    assert 0.85 < ceiling <= np.float32(10 ** (-1 / 20))
+
+
+def test_what_is_not_finite_never_comes_out():
+    sound = music(14400, RATE, 2)
+    sound[3000:3100] = np.nan
+    sound[5000] = np.inf
+    _, ring = played(sound=sound)
+    assert np.isfinite(ring[:, 2:]).all()
+    assert np.abs(ring[-4000:, 2:]).max() > 0
+
+
+def test_each_stem_has_output_channels_of_its_own_and_they_add_up_to_the_mix():
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, stems_out=True)
+    stream.state.fade[0] = 1
+    sound = np.round(music(14400, RATE, 2) * 2**23) / np.float32(2**23)  # 24 bits, as a sound card delivers
+    heard = through_pointer(stream, sound, len(sound))
+    assert heard.shape[1] == 8
+    np.testing.assert_array_equal(heard[:, 2:4] + heard[:, 4:6] + heard[:, 6:8], heard[:, :2])
+    assert np.abs(heard[:, 2:6]).max(0).min() > 0.01
+
+
+def test_a_mono_stream_plays_on_both_channels():
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, channels=1)
+    stream.state.fade[0] = 1
+    heard = through_pointer(stream, music(9600, RATE, 1), 9600)
+    np.testing.assert_array_equal(heard[:, 0], heard[:, 1])
+    assert np.abs(heard).max() > 0
+
+
+def test_a_looped_source_starts_again():
+    sound = music(4800, RATE, 2)
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, source=sound, loop=True, record=True)
+    through_pointer(stream, np.zeros((1, 2), np.float32), 3 * len(sound))
+    np.testing.assert_array_equal(stream.state.ring[: 3 * len(sound), :2], np.tile(sound, (3, 1)))
+    assert not stream.finished
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (dict(block_size=-1), "block size is -1"),
+        (dict(device=("virtual", "speakers")), "both input and output"),
+        (dict(channels=9), "9 channels"),
+        (dict(sample_rate=4000), "sample rate is 4000"),
+        (dict(source=np.zeros((9, 1), np.float32), channels=2), "source has 1 channels"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused_with_a_sentence(options, sentence):
+    options = dict(device="virtual") | options
+    with pytest.raises(BadInput, match=sentence):
+        Stream(Engine(), **options)
