@@ -1,4 +1,4 @@
-"""A sound file into its stems, and what each of them holds.
+"""A sound file into its stems, and how loud each of them is.
 
 python examples/file_into_stems.py SONG [FOLDER]
 
@@ -15,16 +15,16 @@ import rtsep
 
 
 def main(song: str, folder: str = "stems") -> None:
-    sound, sample_rate = soundfile.read(song, dtype="float32", always_2d=True)
     # With a separation factor above 1, what is neither clearly a hit nor clearly a tone goes to the residual.
-    stems = rtsep.separate(sound, sample_rate=sample_rate, parameters={"hpss.separation": 1.5})
+    stems = rtsep.separate(song, parameters={"hpss.separation": 1.5})
+    sound, sample_rate = soundfile.read(song, dtype="float32", always_2d=True)
 
     Path(folder).mkdir(parents=True, exist_ok=True)
-    energy = np.sum(sound.astype(float) ** 2)
+    for name, stem in {"song": sound, **stems}.items():
+        level = 10 * np.log10(np.mean(stem.astype(float) ** 2) + 1e-20)
+        print(f"{name:10} {level:6.1f} dB RMS")
     for name, stem in stems.items():
         soundfile.write(Path(folder) / f"{name}.wav", stem, sample_rate, subtype="FLOAT")
-        share = np.sum(stem.astype(float) ** 2) / energy if energy else 0
-        print(f"{name:10} {share:6.1%} of the energy")
 
     error = np.abs(sum(stems.values()) - sound).max()
     print(f"The stems add up to the song; the largest difference is {error:g}.")
@@ -35,5 +35,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
-    except (rtsep.BadInput, soundfile.LibsndfileError) as error:
+    except rtsep.BadInput as error:
         sys.exit(str(error))

@@ -5,7 +5,9 @@ Everything that makes sound is imported only when it is needed, so that --help a
 """
 
 import argparse
+import signal
 import sys
+import warnings
 from typing import Any
 
 from . import __version__
@@ -17,6 +19,8 @@ from .settings import MODES, STEMS, Settings
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process if None); the exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite request to end does what Ctrl-C does
+    warnings.showwarning = lambda message, *_: print(f"rtsep: {message}", file=sys.stderr)
     try:
         options.run(options)
     except (BadInput, Unavailable) as error:
@@ -172,7 +176,7 @@ def _separate(options: argparse.Namespace) -> None:
     from .offline.render import separate_files
 
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         tasks = {file: bars.add_task(file, total=None) for file in options.files}
         warm_up(tell)
         reports = separate_files(
@@ -194,7 +198,8 @@ def _separate(options: argparse.Namespace) -> None:
             tell(warning)
         for path in report.written:
             print(path)
-    errors = [report.error for report in reports if report.error]
+    # The one that decides the exit code comes last: a machine that cannot, before a file that makes no sense.
+    errors = sorted((report.error for report in reports if report.error), key=lambda error: isinstance(error, OSError))
     for error in errors[:-1]:
         tell(str(error))
     if errors:

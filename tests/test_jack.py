@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from signals import music
+from studio import PERIOD, RATE, Client, rtsep, server
 
 from rtsep import STEMS, separate
 from rtsep.live.stream import warm_up
-from signals import music
-from studio import PERIOD, RATE, Client, rtsep, server
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_each_stem_comes_out_on_ports_of_its_own(jackd):
 
 def test_an_interrupt_fades_out_closes_the_recording_and_prints_a_summary(jackd, tmp_path):
     sound = music(2 * RATE, RATE, 2)
-    heard, output, code = through(["--record", str(tmp_path / "take")], sound, 2)
+    _heard, output, code = through(["--record", str(tmp_path / "take")], sound, 2)
     assert code == 0
     assert re.search(r"blocks +\d+ .*xruns \d+\nload +median .* worst block \d+ us\nlatency +\d", output)
     files = {path.stem: soundfile.read(path)[0] for path in (tmp_path / "take").iterdir()}

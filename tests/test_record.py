@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from signals import music
 
 from rtsep import STEMS, BadInput, Engine, Settings, open_stream
 from rtsep.live.record import Recorder
 from rtsep.live.stream import Stream
-from signals import music
 
 RATE = 48_000
 

@@ -359,7 +359,10 @@ print([str(report.error) for report in reports], [str(path) for path in reports[
 
 
 def piped(*words, **options):
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, words)], stderr=subprocess.PIPE, **options)
+    """The program above, with standard streams buffered as they are by default."""
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", PROGRAM, *map(str, words)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env=surroundings, **options)
 
 
 def test_raw_sound_goes_through_pipes(tmp_path):

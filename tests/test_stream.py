@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from signals import music
 
 from rtsep import STEMS, BadInput, Engine, Settings, open_stream
 from rtsep.live import stream as live
 from rtsep.live.stream import Stream
-from signals import music
 
 RATE = 48_000
 
@@ -49,7 +49,7 @@ def test_the_callback_beside_a_busy_python_thread_equals_the_engine_bit_for_bit(
 
     threading.Thread(target=burn, daemon=True).start()
     try:
-        stream, ring = played(sound=sound, block_size=96)
+        _stream, ring = played(sound=sound, block_size=96)
     finally:
         stop.set()
     engine = Engine()

@@ -41,13 +41,10 @@ class Recorder:
         self._early = np.zeros((0, self._channels), np.float32)  # input whose output is still to come
         self._latency, self._skip = latency, latency
         paths = [self.folder / f"{name}.wav" for name in ("input", "output", *STEMS)]
-        if force:
-            for path in paths:
-                path.unlink(missing_ok=True)
         taken = next((path for path in paths if path.exists()), None)
-        if taken is not None:
+        if taken is not None and not force:
             raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
-        self._files = [Writer(path, stream.sample_rate, self._channels, recording=True) for path in paths]
+        self._files = [Writer(path, stream.sample_rate, self._channels, recording=True, force=force) for path in paths]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

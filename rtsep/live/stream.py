@@ -220,7 +220,7 @@ class Stream:
         self.engine, self.block_size, self._compiled = engine, block_size, compiled
         self._playing, self._running = source is not None, np.zeros(1, np.int64)
         names = device if isinstance(device, tuple) else (device, device)
-        self._names: tuple[Any, Any] = (names[1], names[1]) if self._playing else names
+        self._names: tuple[Any, ...] = (names[1], names[1]) if self._playing else names
         self._stream: Any = None
         self._thread: threading.Thread | None = None
         self._device_latency_ms = 0.0
@@ -271,6 +271,8 @@ class Stream:
         """The devices by their names, as they are now."""
         self._output = devices.find(self._names[1], "output")
         self._input = self._output if self._playing else devices.find(self._names[0], "input")
+        # From now on by these very names: numbers and the system's default change as cards come and go.
+        self._names = tuple(f"{device.name}, {device.host}" for device in (self._input, self._output))
 
     def start(self) -> None:
         """Open the device and let sound through, fading in."""

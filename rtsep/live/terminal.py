@@ -1,12 +1,9 @@
 """A running stream as a person sees it in a terminal: the status line, the meters, the summary."""
 
 import math
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
@@ -41,14 +38,20 @@ def watch(
     """
     console = Console(stderr=True)
     start = time.monotonic()
-    told = 0.0
+    told = retry = 0.0
+    gone = False
     warned = stream.virtual or len(stream.state.source) > 0
-    with _stopped_by_signals(), Live(console=console, auto_refresh=False, transient=True) as live:
+    with Live(console=console, auto_refresh=False, transient=True) as live:
         try:
             while not stream.finished and (seconds is None or time.monotonic() - start < seconds):
-                if not stream.active:
-                    _revive(stream)
                 elapsed = time.monotonic() - start
+                if not stream.active and elapsed >= retry:
+                    if not gone:
+                        tell(f"the device {stream.device_name!r} has gone; looking for it until it is back")
+                    gone = not stream.revive()
+                    if not gone:
+                        tell(f"the device {stream.device_name!r} is back")
+                    retry = elapsed + _REVIVE_S
                 tick(elapsed)
                 if not console.is_terminal:
                     if meters and elapsed > told + _TOLD_S:
@@ -63,27 +66,6 @@ def watch(
                 time.sleep(_PICTURE_S)
         except KeyboardInterrupt:
             pass
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Let a polite request to end (SIGTERM) do what Ctrl-C does."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _revive(stream: Stream) -> None:
-    tell(f"the device {stream.device_name!r} has gone; looking for it until it is back (Ctrl-C ends)")
-    while not stream.revive():
-        time.sleep(_REVIVE_S)
-    tell(f"the device {stream.device_name!r} is back")
 
 
 def decibels(level: float) -> str:
