@@ -164,6 +164,8 @@ def _live(options: argparse.Namespace) -> None:
         tell(f"{stream.description}. Ctrl-C ends.")
         watch(stream, seconds=options.seconds)
     print(summary(stream))
+    if stream.recorder and stream.recorder.error:
+        raise Unavailable(stream.recorder.error)
 
 
 def _separate(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .dsp import hpss, masks, meters, mix, stft
 from .errors import BadInput
-from .kernel import compiling, kernel, load, native, numba_type
+from .kernel import compiling, kernel
 from .parameters import INDEX, Parameters
 from .settings import MOST_CHANNELS, STEMS, Settings
 
@@ -108,19 +108,6 @@ def reset(state):
     meters.reset(state.meters)
 
 
-KIND = numba_type(State)
-
-
-@kernel
-def _process_at(address, block, output, stems):
-    process(load(address, KIND), block, output, stems)
-
-
-@kernel
-def _reset_at(address):
-    reset(load(address, KIND))
-
-
 def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
     """Compile (or load from the cache) everything that `Engine` needs; `told` hears of it if it takes long."""
     with compiling("engine", told):
@@ -182,14 +169,13 @@ class Engine:
             percussive=np.zeros(bins, np.float32),
             masks=np.zeros((len(STEMS) - 1, bins), np.float32),
         )
-        self._native = native(self._state)
         self._block = np.zeros((max_block, channels), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
         self._stems = np.zeros(len(STEMS) * max_block * channels, np.float32)
 
     @property
     def state(self) -> State:
-        """The arrays that the compiled code works on."""
+        """The arrays that the compiled code works on; raises `BadInput` before `prepare`."""
         if self._state is None:
             raise BadInput("the engine is not prepared: call prepare(sample_rate=..., channels=...) first.")
         return self._state
@@ -197,8 +183,7 @@ class Engine:
     @property
     def latency(self) -> int:
         """Samples by which the output lags behind the input."""
-        assert self.state
-        return stft.latency(self.sizes)
+        return self.state.stft.delayed.shape[1]
 
     @property
     def meters(self) -> meters.State:
@@ -207,8 +192,7 @@ class Engine:
 
     def reset(self) -> None:
         """Forget the sound; the next block starts afresh. Parameters stay, and count from the first sample on."""
-        assert self.state
-        _reset_at(self._native.ctypes.data)
+        reset(self.state)
 
     def process(self, block: ArrayLike) -> Sound:
         """The mix of the stems for `block` (samples, channels), or (samples,) if mono; delayed by `latency`.
@@ -229,7 +213,7 @@ class Engine:
 
     def _run(self, block: ArrayLike) -> tuple[int, bool]:
         """Process `block` into `_output` and `_stems`; its length, and whether it had but one axis."""
-        assert self.state
+        state = self.state
         given = np.asarray(block)
         mono = given.ndim == 1 and self.channels == 1
         samples = len(given) if given.ndim else -1
@@ -238,7 +222,7 @@ class Engine:
         if samples > self.max_block:
             raise BadInput(f"a block of {samples} samples: this engine is prepared for at most {self.max_block}.")
         self._block[:samples] = given[:, np.newaxis] if mono else given
-        _process_at(self._native.ctypes.data, self._block[:samples], self._output[:samples], self._stems_of(samples))
+        process(state, self._block[:samples], self._output[:samples], self._stems_of(samples))
         return samples, mono
 
     def _stems_of(self, samples: int) -> Sound:

@@ -52,7 +52,7 @@ def modules():
     import rtsep.dsp
 
     names = [f"rtsep.dsp.{module.name}" for module in pkgutil.iter_modules(rtsep.dsp.__path__)]
-    return [importlib.import_module(name) for name in [*names, "rtsep.engine", "rtsep.live.stream"]]
+    return [importlib.import_module(name) for name in [*names, "rtsep.engine", "rtsep.live.callback"]]
 
 
 def compile_all():

@@ -36,7 +36,7 @@ def report(tmp_path_factory):
     return run("audit.py", RTSEP_CACHE=str(tmp_path_factory.mktemp("cache")))
 
 
-@pytest.mark.parametrize("place", ("rtsep.dsp", "rtsep.engine", "rtsep.live.stream"))
+@pytest.mark.parametrize("place", ("rtsep.dsp", "rtsep.engine", "rtsep.live.callback"))
 def test_no_kernel_allocates_raises_or_calls_python(report, place):
     found = {name: kernel["findings"] for name, kernel in report.items() if name.startswith(place)}
     assert found and [(name, findings) for name, findings in found.items() if findings] == []

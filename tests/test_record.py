@@ -10,9 +10,10 @@ import pytest
 import soundfile
 from signals import music
 
-from rtsep import STEMS, BadInput, Engine, Settings, open_stream
+from rtsep import STEMS, BadInput, Engine, Settings, Unavailable, open_stream
 from rtsep.live.record import Recorder
 from rtsep.live.stream import Stream
+from rtsep.offline.files import Writer
 
 RATE = 48_000
 
@@ -82,3 +83,23 @@ def test_a_recording_whose_program_is_killed_can_be_read(tmp_path):
     files = read(tmp_path)
     assert set(files) == {"input", "output", *STEMS}
     assert min(len(file) for file in files.values()) > 0.1 * RATE
+
+
+def test_a_disk_that_fails_ends_the_recording_but_not_the_sound(tmp_path, monkeypatch):
+    written = []
+
+    def fail(writer, block):
+        written.append(len(block))
+        if len(written) > 20:
+            raise Unavailable("the disk takes no more.")
+        whole(writer, block)
+
+    whole = Writer.write
+    monkeypatch.setattr(Writer, "write", fail)
+    with open_stream(Engine(), "virtual", record=tmp_path) as stream:
+        time.sleep(0.6)
+        before = stream.stats().blocks
+        time.sleep(0.2)
+        assert stream.recorder.error.endswith("has stopped: the disk takes no more.")
+        assert stream.stats().blocks > before
+    assert sum(len(file) for file in read(tmp_path).values()) == sum(written[:20])

@@ -9,7 +9,7 @@ import pytest
 from signals import music
 
 from rtsep import STEMS, BadInput, Engine, Settings, open_stream
-from rtsep.live import stream as live
+from rtsep.live import callback
 from rtsep.live.stream import Stream
 
 RATE = 48_000
@@ -32,7 +32,7 @@ def through_pointer(stream, inputs, frames, flags=0):
         ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p
     )
     outputs = np.full((frames, int(stream.state.channels[1])), np.nan, np.float32)
-    result = kind(live._portaudio.address)(
+    result = kind(callback.portaudio.address)(
         inputs.ctypes.data, outputs.ctypes.data, frames, None, flags, stream._native.ctypes.data
     )
     assert result == 0

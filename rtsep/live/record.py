@@ -5,13 +5,15 @@ longer than the ring lasts leaves a gap, which is counted and filled with silenc
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..engine import Sound
-from ..errors import BadInput
+from ..errors import BadInput, Unavailable
 from ..offline.files import Writer
 from ..settings import STEMS
 
@@ -26,6 +28,8 @@ class Recorder:
 
     `input.wav` is what came in, `output.wav` what was heard, the stems are as they are before the faders, and add
     up to the input. The engine's latency is taken off. The files are valid at every moment of the recording.
+
+    Attributes: `lost` samples that the disk was too slow for, `error` (a sentence if the recording had to stop).
 
     Raises
     ------
@@ -50,19 +54,26 @@ class Recorder:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what is left and close the files."""
+        """Write what is left and close the files; never raises, see `error`."""
         self._stopped.set()
         self._thread.join()
         for file in self._files:
-            file.close()
+            with self._failing():
+                file.close()
 
     def _run(self) -> None:
-        try:
+        with self._failing():
             while not self._stopped.wait(_TURN_S):
                 self._empty()
             self._empty()
-        except OSError as error:  # the sound goes on; what was written so far stays
-            self.error = f"the recording stopped: {error}"
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """A disk that fails ends the recording, not the sound; what was written so far stays."""
+        try:
+            yield
+        except Unavailable as error:
+            self.error = f"the recording in {self.folder} has stopped: {error}"
 
     def _empty(self) -> None:
         ring, written = self._stream.state.ring, int(self._stream.state.written[0])

@@ -1,11 +1,10 @@
-"""The compiled callback, and the stream around it: a sound card through PortAudio, or the built-in virtual device.
+"""A stream: the compiled callback handed to PortAudio, or called by the built-in virtual device.
 
-PortAudio calls `_portaudio` on its own thread; that is machine code with the whole engine in it, which knows no
-Python and waits for nobody. The virtual device is a loop, compiled too, that calls the very same function at the
-pace of a sound card. Where PortAudio's C interface cannot be had, an ordinary Python callback calls the same kernel.
+PortAudio takes a C function and a pointer through sounddevice's `_StreamBase`; here they are the callback of
+`callback.py` and the state of a whole engine. Where that interface cannot be had, an ordinary Python callback calls
+the same kernel.
 """
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,174 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray, float32, float64, from_dtype, int64, types
 
-from .. import engine as core
 from ..engine import Engine, Sound
 from ..errors import BadInput, Unavailable
-from ..kernel import (
-    call_portaudio,
-    callback,
-    clock,
-    compiling,
-    kernel,
-    load,
-    native,
-    numba_type,
-    publish,
-    wait,
-)
+from ..kernel import compiling, native
 from ..settings import STEMS
-from . import devices
+from . import callback, devices
 from .record import Recorder
 
-_PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change
-_FADE_S = 0.05
 _RING_S = 8  # how long a disk may stall before a recording has a gap
-_LOAD_STEPS = 1000  # of the histogram: tenths of a percent of the deadline, the last for all above
-
-# Places in `State.counts` and `State.worst`
-_CALLS, _SAMPLES, _XRUNS, _COUNTS = 0, 1, 2, 3
-_WORST_SECONDS, _WORST_LOAD, _WORST = 0, 1, 2
-
-
-class State(NamedTuple):
-    # written by the control thread
-    fade_goal: float32[::1]  # (1,) 1 while the stream is to be heard, 0 before it stops
-    engine: core.State
-    # tables: read only
-    period: float64[::1]  # (1,) seconds between samples
-    channels: int64[::1]  # (2,) of the device: input, output
-    source: float32[:, ::1]  # (samples, channels) what is played in place of the input; none if empty
-    loop: int64[::1]  # (1,) whether the source starts again at its end
-    # memory
-    played: int64[::1]  # (1,) samples of the source so far
-    fade: float32[::1]  # (1,) gain on the way to `fade_goal`
-    written: int64[::1]  # (1,) rows of the ring so far, its wraps counted in
-    ring: float32[:, ::1]  # (rows, channels * (2 + stems)) input, output, stems, for whoever records; none if empty
-    # measurements
-    counts: int64[::1]  # (3,) calls, samples, calls in which the device told of lost sound
-    load: int64[::1]  # (steps,) calls by the part of their deadline that they took
-    worst: float64[::1]  # (2,) longest call in seconds, largest part of a deadline
-    # scratch: meaningless between calls
-    block: float32[:, ::1]  # (piece, channels)
-    output: float32[:, ::1]  # (piece, channels)
-    stems: float32[:, :, ::1]  # (stems, piece, channels)
-
-
-@kernel
-def process(state, inputs, outputs, flags):
-    """One call of the device: `inputs` (samples, input channels) to `outputs` (samples, output channels)."""
-    start = clock()
-    samples = outputs.shape[0]
-    done = 0
-    while done < samples:
-        end = min(done + state.block.shape[0], samples)
-        _piece(state, inputs[done:end], outputs[done:end])
-        done = end
-    state.counts[_CALLS] += 1
-    state.counts[_SAMPLES] += samples
-    if flags & 15:  # input or output, underflow or overflow
-        state.counts[_XRUNS] += 1
-    seconds = clock() - start
-    load = seconds / (samples * state.period[0])
-    state.load[min(int(load * _LOAD_STEPS), state.load.shape[0] - 1)] += 1
-    state.worst[_WORST_SECONDS] = max(state.worst[_WORST_SECONDS], seconds)
-    state.worst[_WORST_LOAD] = max(state.worst[_WORST_LOAD], load)
-
-
-@kernel
-def _piece(state, inputs, outputs):
-    samples, channels = outputs.shape[0], state.block.shape[1]
-    block, output, stems = state.block[:samples], state.output[:samples], state.stems[:, :samples]
-    for i in range(samples):
-        for c in range(channels):
-            block[i, c] = _input(state, inputs, i, c)
-    core.process(state.engine, block, output, stems)
-    step = np.float32(state.period[0] / _FADE_S)
-    for i in range(samples):
-        goal = state.fade_goal[0]
-        state.fade[0] += min(max(goal - state.fade[0], -step), step)
-        for c in range(channels):
-            output[i, c] *= state.fade[0]
-        for c in range(outputs.shape[1]):
-            # The mix, then each stem; a mono mix plays on every channel.
-            stem, channel = c // channels - 1, c % channels
-            if channels == 1 and outputs.shape[1] == 2:
-                stem, channel = -1, 0
-            outputs[i, c] = output[i, channel] if stem < 0 else stems[stem, i, channel] * state.fade[0]
-    _record(state, block, output, stems)
-
-
-@kernel
-def _input(state, inputs, i, c):
-    """Sample `i` of channel `c`: the source's where there is one, else the device's."""
-    length = state.source.shape[0]
-    if length == 0:
-        return inputs[i, c] if c < inputs.shape[1] else np.float32(0)
-    at = state.played[0]
-    if c == state.block.shape[1] - 1:
-        state.played[0] = at + 1
-    if state.loop[0] != 0:
-        at %= length
-    return state.source[at, c] if at < length else np.float32(0)
-
-
-@kernel
-def _record(state, block, output, stems):
-    """Append a piece to the ring. It never waits: a reader who comes too late finds that it was lapped."""
-    rows = state.ring.shape[0]
-    if rows == 0:
-        return
-    channels = block.shape[1]
-    for i in range(block.shape[0]):
-        row = state.ring[(state.written[0] + i) % rows]
-        for c in range(channels):
-            row[c] = block[i, c]
-            row[channels + c] = output[i, c]
-            for s in range(stems.shape[0]):
-                row[(2 + s) * channels + c] = stems[s, i, c]
-    publish(state.written, 0, state.written[0] + block.shape[0])
-
-
-_KIND = numba_type(State)
-_ULONG = from_dtype(np.dtype(ctypes.c_ulong))  # 32 bits on Windows
-
-
-@callback(types.int32(types.voidptr, types.voidptr, _ULONG, types.voidptr, _ULONG, types.voidptr))
-def _portaudio(inputs, outputs, samples, time_info, flags, user):
-    state = load(user, _KIND)
-    given = carray(inputs, (samples, state.channels[0]), np.float32)
-    process(state, given, carray(outputs, (samples, state.channels[1]), np.float32), flags)
-    return 0
-
-
-@kernel
-def _process_at(address, inputs, outputs, flags):
-    """`process` for a callback in Python."""
-    process(load(address, _KIND), inputs, outputs, flags)
-
-
-@kernel
-def _virtual_host(function, user, inputs, outputs, samples, seconds, running, lost):
-    """Call the callback at address `function` for `samples` every `seconds` until `running[0]` is 0.
-
-    A call that ends after its time counts in `lost[0]` with the blocks that should have come meanwhile.
-    """
-    due = clock() + seconds
-    flags = 0
-    while running[0] != 0:
-        call_portaudio(function, inputs, outputs, samples, flags, user)
-        late = clock() - due
-        flags = 0
-        if late > 0:
-            missed = int(late / seconds) + 1
-            lost[0] += missed
-            due += missed * seconds
-            flags = 4
-        if due > clock():
-            wait(due - clock())
-        due += seconds
 
 
 class Stats(NamedTuple):
@@ -224,6 +64,7 @@ class Stream:
         self._stream: Any = None
         self._thread: threading.Thread | None = None
         self._device_latency_ms = 0.0
+        self.recorder: Recorder | None = None
         self.lost = np.zeros(1, np.int64)
         self.virtual = devices.VIRTUAL in self._names
         if self.virtual:
@@ -244,26 +85,14 @@ class Stream:
             if not self._playing:
                 devices.check(self._input, "input", channels, self.sample_rate)
             devices.check(self._output, "output", columns, self.sample_rate)
-        engine.prepare(sample_rate=self.sample_rate, channels=channels, max_block=_PIECE)
-        self.recorder: Recorder | None = None
-        rows = int(_RING_S * self.sample_rate) if record else 0
-        self.state = State(
-            fade_goal=np.ones(1, np.float32),
-            engine=engine.state,
-            period=np.array([1 / self.sample_rate]),
-            channels=np.array([channels, columns]),
-            source=np.zeros((0, channels), np.float32) if source is None else np.array(source, np.float32, order="C"),
-            loop=np.array([int(loop)]),
-            played=np.zeros(1, np.int64),
-            fade=np.zeros(1, np.float32),
-            written=np.zeros(1, np.int64),
-            ring=np.zeros((rows, channels * (2 + len(STEMS))), np.float32),
-            counts=np.zeros(_COUNTS, np.int64),
-            load=np.zeros(_LOAD_STEPS + 1, np.int64),
-            worst=np.zeros(_WORST, np.float64),
-            block=np.zeros((_PIECE, channels), np.float32),
-            output=np.zeros((_PIECE, channels), np.float32),
-            stems=np.zeros((len(STEMS), _PIECE, channels), np.float32),
+        engine.prepare(sample_rate=self.sample_rate, channels=channels, max_block=callback.PIECE)
+        self.state = callback.prepare(
+            engine.state,
+            self.sample_rate,
+            (channels, columns),
+            np.zeros((0, channels), np.float32) if source is None else np.array(source, np.float32, order="C"),
+            loop=loop,
+            ring=int(_RING_S * self.sample_rate) if record else 0,
         )
         self._native = native(self.state)
 
@@ -305,7 +134,7 @@ class Stream:
                 ffi = sounddevice._ffi
                 self._stream = sounddevice._StreamBase(
                     kind,
-                    callback=ffi.cast("PaStreamCallback*", _portaudio.address),
+                    callback=ffi.cast("PaStreamCallback*", callback.portaudio.address),
                     userdata=ffi.cast("void*", self._native.ctypes.data),
                     **common,
                 )
@@ -324,9 +153,9 @@ class Stream:
         inputs, outputs = (np.zeros((samples, int(count)), np.float32) for count in self.state.channels)
         self._running[0] = 1
         self._thread = threading.Thread(
-            target=_virtual_host,
+            target=callback.virtual_host,
             args=(
-                _portaudio.address,
+                callback.portaudio.address,
                 self._native.ctypes.data,
                 inputs.ctypes.data,
                 outputs.ctypes.data,
@@ -342,7 +171,7 @@ class Stream:
 
     def callback(self, inputs: Sound, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         """What the compiled callback does, as a callback in Python for `sounddevice.Stream`."""
-        _process_at(self._native.ctypes.data, inputs, outputs, int(status._flags) if status else 0)
+        callback.process_at(self._native.ctypes.data, inputs, outputs, int(status._flags) if status else 0)
 
     def _output_callback(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         self.callback(np.zeros((samples, 0), np.float32), outputs, samples, time_info, status)
@@ -393,7 +222,7 @@ class Stream:
     def fade_out(self) -> None:
         """Let the sound fade to nothing; returns when it has, or the device has stopped calling."""
         self.state.fade_goal[0] = 0
-        patience = time.monotonic() + 10 * _FADE_S
+        patience = time.monotonic() + 10 * callback.FADE_S
         while self.active and self.state.fade[0] > 0 and time.monotonic() < patience:
             time.sleep(0.005)
 
@@ -411,19 +240,21 @@ class Stream:
 
     def stats(self) -> Stats:
         """What has been measured so far; may be called while the stream runs and after it."""
-        blocks = int(self.state.counts[_CALLS])
+        blocks = int(self.state.counts[callback.CALLS])
         above = np.cumsum(self.state.load) if blocks else np.zeros(1)
-        median, p999 = ((int(np.searchsorted(above, part * blocks)) + 0.5) / _LOAD_STEPS for part in (0.5, 0.999))
+        median, p999 = (
+            (int(np.searchsorted(above, part * blocks)) + 0.5) / callback.LOAD_STEPS for part in (0.5, 0.999)
+        )
         own = self.engine.latency / self.sample_rate * 1e3
-        worst = float(self.state.worst[_WORST_LOAD])
+        worst = float(self.state.worst[callback.WORST_LOAD])
         return Stats(
             blocks=blocks,
-            samples=int(self.state.counts[_SAMPLES]),
-            xruns=int(self.state.counts[_XRUNS]),
+            samples=int(self.state.counts[callback.SAMPLES]),
+            xruns=int(self.state.counts[callback.XRUNS]),
             load_median=min(median, worst),
             load_p999=min(p999, worst),
             load_worst=worst,
-            worst_block_us=float(self.state.worst[_WORST_SECONDS]) * 1e6,
+            worst_block_us=float(self.state.worst[callback.WORST_SECONDS]) * 1e6,
             latency_ms=own + self._device_latency_ms,
             engine_latency_ms=own,
         )
@@ -440,9 +271,9 @@ def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
     with compiling("stream", told):
         stream = Stream(Engine(), devices.VIRTUAL)
         silence = np.zeros((1, 2), np.float32)
-        _process_at(stream._native.ctypes.data, silence, silence.copy(), 0)
+        callback.process_at(stream._native.ctypes.data, silence, silence.copy(), 0)
         # Not running, this returns at once.
-        _virtual_host(_portaudio.address, 0, 0, 0, 0, 1.0, stream._running, stream.lost)
+        callback.virtual_host(callback.portaudio.address, 0, 0, 0, 0, 1.0, stream._running, stream.lost)
 
 
 @contextmanager

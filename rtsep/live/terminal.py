@@ -39,7 +39,7 @@ def watch(
     console = Console(stderr=True)
     start = time.monotonic()
     told = retry = 0.0
-    gone = False
+    gone = failed = False
     warned = stream.virtual or len(stream.state.source) > 0
     with Live(console=console, auto_refresh=False, transient=True) as live:
         try:
@@ -59,6 +59,9 @@ def watch(
                         tell(status(stream))
                 else:
                     live.update(_meters(stream) if meters else Text(status(stream), no_wrap=True), refresh=True)
+                if stream.recorder and stream.recorder.error and not failed:
+                    failed = True
+                    tell(stream.recorder.error)
                 if not warned and elapsed > _SILENT_S:
                     warned = True
                     if stream.engine.meters.input[0] == 0:
@@ -102,6 +105,8 @@ def summary(stream: Stream) -> str:
     """What the stream has measured, in a few lines."""
     stats = stream.stats()
     lost = f", {int(stream.lost[0])} blocks late" if stream.virtual else ""
+    if stream.recorder and stream.recorder.lost:
+        lost += f"; the disk was too slow for {stream.recorder.lost / stream.sample_rate:.1f} s of the recording"
     return "\n".join(
         [
             f"blocks   {stats.blocks} ({stats.samples / stream.sample_rate:.1f} s), xruns {stats.xruns}{lost}",

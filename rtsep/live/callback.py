@@ -1,0 +1,197 @@
+"""The engine behind a sound card's callback: the part of a stream that runs on the audio thread.
+
+PortAudio calls `portaudio` on its own thread; that is machine code with the whole engine in it, which knows no
+Python and waits for nobody. `virtual_host` is a sound card without hardware: a loop, compiled too, that calls the
+very same function at a sound card's pace.
+"""
+
+import ctypes
+from typing import NamedTuple
+
+import numpy as np
+from numba import carray, float32, float64, from_dtype, int64, types
+from numpy.typing import NDArray
+
+from .. import engine
+from ..kernel import call_portaudio, callback, clock, kernel, load, numba_type, publish, wait
+from ..settings import STEMS
+
+PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change
+FADE_S = 0.05
+LOAD_STEPS = 1000  # of the histogram: tenths of a percent of the deadline, the last for all above
+
+# Places in `State.counts` and `State.worst`
+CALLS, SAMPLES, XRUNS, COUNTS = 0, 1, 2, 3
+WORST_SECONDS, WORST_LOAD, WORST = 0, 1, 2
+
+
+class State(NamedTuple):
+    # written by the control thread
+    fade_goal: float32[::1]  # (1,) 1 while the stream is to be heard, 0 before it stops
+    engine: engine.State
+    # tables: read only
+    period: float64[::1]  # (1,) seconds between samples
+    channels: int64[::1]  # (2,) of the device: input, output
+    source: float32[:, ::1]  # (samples, channels) what is played in place of the input; none if empty
+    loop: int64[::1]  # (1,) whether the source starts again at its end
+    # memory
+    played: int64[::1]  # (1,) samples of the source so far
+    fade: float32[::1]  # (1,) gain on the way to `fade_goal`
+    written: int64[::1]  # (1,) rows of the ring so far, its wraps counted in
+    ring: float32[:, ::1]  # (rows, channels * (2 + stems)) input, output, stems, for whoever records; none if empty
+    # measurements
+    counts: int64[::1]  # (3,) calls, samples, calls in which the device told of lost sound
+    load: int64[::1]  # (steps,) calls by the part of their deadline that they took
+    worst: float64[::1]  # (2,) longest call in seconds, largest part of a deadline
+    # scratch: meaningless between calls
+    block: float32[:, ::1]  # (piece, channels)
+    output: float32[:, ::1]  # (piece, channels)
+    stems: float32[:, :, ::1]  # (stems, piece, channels)
+
+
+def prepare(
+    inner: engine.State,
+    sample_rate: float,
+    channels: tuple[int, int],
+    source: NDArray[np.float32],
+    *,
+    loop: bool,
+    ring: int,
+) -> State:
+    """A state around that of an engine, for a device with (input, output) `channels`, and a `ring` of so many rows."""
+    mixed, stems = source.shape[1], len(STEMS)
+    return State(
+        fade_goal=np.ones(1, np.float32),
+        engine=inner,
+        period=np.array([1 / sample_rate]),
+        channels=np.array(channels),
+        source=source,
+        loop=np.array([int(loop)]),
+        played=np.zeros(1, np.int64),
+        fade=np.zeros(1, np.float32),
+        written=np.zeros(1, np.int64),
+        ring=np.zeros((ring, mixed * (2 + stems)), np.float32),
+        counts=np.zeros(COUNTS, np.int64),
+        load=np.zeros(LOAD_STEPS + 1, np.int64),
+        worst=np.zeros(WORST, np.float64),
+        block=np.zeros((PIECE, mixed), np.float32),
+        output=np.zeros((PIECE, mixed), np.float32),
+        stems=np.zeros((stems, PIECE, mixed), np.float32),
+    )
+
+
+@kernel
+def process(state, inputs, outputs, flags):
+    """One call of the device: `inputs` (samples, input channels) to `outputs` (samples, output channels)."""
+    samples = outputs.shape[0]
+    if samples == 0:
+        return
+    start = clock()
+    done = 0
+    while done < samples:
+        end = min(done + state.block.shape[0], samples)
+        _piece(state, inputs[done:end], outputs[done:end])
+        done = end
+    state.counts[CALLS] += 1
+    state.counts[SAMPLES] += samples
+    if flags & 15:  # input or output, underflow or overflow
+        state.counts[XRUNS] += 1
+    seconds = clock() - start
+    load = seconds / (samples * state.period[0])
+    state.load[min(int(load * LOAD_STEPS), state.load.shape[0] - 1)] += 1
+    state.worst[WORST_SECONDS] = max(state.worst[WORST_SECONDS], seconds)
+    state.worst[WORST_LOAD] = max(state.worst[WORST_LOAD], load)
+
+
+@kernel
+def _piece(state, inputs, outputs):
+    samples, channels = outputs.shape[0], state.block.shape[1]
+    block, output, stems = state.block[:samples], state.output[:samples], state.stems[:, :samples]
+    for i in range(samples):
+        for c in range(channels):
+            block[i, c] = _input(state, inputs, i, c)
+    engine.process(state.engine, block, output, stems)
+    step = np.float32(state.period[0] / FADE_S)
+    for i in range(samples):
+        goal = state.fade_goal[0]
+        state.fade[0] += min(max(goal - state.fade[0], -step), step)
+        for c in range(channels):
+            output[i, c] *= state.fade[0]
+        for c in range(outputs.shape[1]):
+            # The mix, then each stem; a mono mix plays on every channel.
+            stem, channel = c // channels - 1, c % channels
+            if channels == 1 and outputs.shape[1] == 2:
+                stem, channel = -1, 0
+            outputs[i, c] = output[i, channel] if stem < 0 else stems[stem, i, channel] * state.fade[0]
+    _record(state, block, output, stems)
+
+
+@kernel
+def _input(state, inputs, i, c):
+    """Sample `i` of channel `c`: the source's where there is one, else the device's."""
+    length = state.source.shape[0]
+    if length == 0:
+        return inputs[i, c] if c < inputs.shape[1] else np.float32(0)
+    at = state.played[0]
+    if c == state.block.shape[1] - 1:
+        state.played[0] = at + 1
+    if state.loop[0] != 0:
+        at %= length
+    return state.source[at, c] if at < length else np.float32(0)
+
+
+@kernel
+def _record(state, block, output, stems):
+    """Append a piece to the ring. It never waits: a reader who comes too late finds that it was lapped."""
+    rows = state.ring.shape[0]
+    if rows == 0:
+        return
+    channels = block.shape[1]
+    for i in range(block.shape[0]):
+        row = state.ring[(state.written[0] + i) % rows]
+        for c in range(channels):
+            row[c] = block[i, c]
+            row[channels + c] = output[i, c]
+            for s in range(stems.shape[0]):
+                row[(2 + s) * channels + c] = stems[s, i, c]
+    publish(state.written, 0, state.written[0] + block.shape[0])
+
+
+_KIND = numba_type(State)
+_ULONG = from_dtype(np.dtype(ctypes.c_ulong))  # 32 bits on Windows
+
+
+@callback(types.int32(types.voidptr, types.voidptr, _ULONG, types.voidptr, _ULONG, types.voidptr))
+def portaudio(inputs, outputs, samples, time_info, flags, user):
+    state = load(user, _KIND)
+    given = carray(inputs, (samples, state.channels[0]), np.float32)
+    process(state, given, carray(outputs, (samples, state.channels[1]), np.float32), flags)
+    return 0
+
+
+@kernel
+def process_at(address, inputs, outputs, flags):
+    """`process` for a callback in Python."""
+    process(load(address, _KIND), inputs, outputs, flags)
+
+
+@kernel
+def virtual_host(function, user, inputs, outputs, samples, seconds, running, lost):
+    """Call the callback at address `function` for `samples` every `seconds` until `running[0]` is 0.
+
+    A call that ends after its time counts in `lost[0]` with the blocks that should have come meanwhile.
+    """
+    due = clock() + seconds
+    flags = 0
+    while running[0] != 0:
+        call_portaudio(function, inputs, outputs, samples, flags, user)
+        late = clock() - due
+        flags = 0
+        if late > 0:
+            missed = int(late / seconds) + 1
+            lost[0] += missed
+            due += missed * seconds
+            flags = 4
+        if due > clock():
+            wait(due - clock())
+        due += seconds
