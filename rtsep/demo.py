@@ -100,7 +100,8 @@ def picture(path: Path, sounds: Mapping[str, Sound], sample_rate: float) -> None
 
     figure, axes = pyplot.subplots(len(sounds), 1, figsize=(11, 7.5), sharex=True, layout="constrained")
     for axis, (name, sound) in zip(axes, sounds.items(), strict=True):
-        axis.specgram(sound.mean(1) + 1e-9, NFFT=2048, noverlap=1536, Fs=sample_rate, cmap="magma", vmin=-115, vmax=-45)
+        with np.errstate(divide="ignore"):  # silence is minus infinity decibels
+            axis.specgram(sound.mean(1), NFFT=2048, noverlap=1536, Fs=sample_rate, cmap="magma", vmin=-100, vmax=-30)
         axis.set(title=name, ylabel="Hz", ylim=(40, sample_rate / 2), yscale="log")
     axes[-1].set_xlabel("seconds")
     figure.savefig(path, dpi=90)

@@ -10,8 +10,7 @@ import sys
 import numba
 import numpy as np
 
-from rtsep.engine import KIND, Engine, process
-from rtsep.kernel import load
+from rtsep.engine import Engine, process
 from rtsep.settings import MODES, Settings
 
 allocations = ctypes.CDLL(None).allocations
@@ -21,11 +20,11 @@ malloc.restype, malloc.argtypes = ctypes.c_size_t, (ctypes.c_size_t,)
 
 
 @numba.njit(nogil=True, error_model="numpy", _nrt=False)
-def counted(address, sound, output, stems, blocks):
+def counted(state, sound, output, stems, blocks):
     """Allocations during `blocks` blocks, taken from `sound` (blocks, samples, channels) over and over."""
     before = allocations()
     for i in range(blocks):
-        process(load(address, KIND), sound[i % sound.shape[0]], output, stems)
+        process(state, sound[i % sound.shape[0]], output, stems)
     return allocations() - before
 
 
@@ -45,9 +44,8 @@ def main():
         engine.prepare(sample_rate=48000, channels=2)
         sound = (0.1 * np.random.default_rng(1).standard_normal((50, 128, 2))).astype(np.float32)
         output, stems = np.zeros((128, 2), np.float32), np.zeros((3, 128, 2), np.float32)
-        address = engine._native.ctypes.data
-        counted(address, sound, output, stems, engine.sizes.hop_size // 128 + 1)
-        report[mode] = counted(address, sound, output, stems, 1000)
+        counted(engine.state, sound, output, stems, engine.sizes.hop_size // 128 + 1)
+        report[mode] = counted(engine.state, sound, output, stems, 1000)
         assert output.any()
     json.dump(report, sys.stdout)
 
