@@ -17,26 +17,11 @@ STEMS = ("percussive", "harmonic", "residual")
 
 # A bass drum fills two or three bins, a snare or cymbal hundreds: (from hertz, length of the median in hertz).
 _BY_PITCH = ((0.0, 0.0), (120.0, 60.0), (250.0, 1000.0))
+_CAUSAL = dict(harmonic_s=0.1, lookahead_s=0.0, percussive_bands=_BY_PITCH, bias=2.0, exponent=1.5)
 
 MODES: dict[str, dict[str, Any]] = {
-    "live": dict(  # at 48 kHz: 256 samples, 5.3 ms
-        synthesis_s=0.006,
-        window_ratio=8,
-        harmonic_s=0.1,
-        lookahead_s=0.0,
-        percussive_bands=_BY_PITCH,
-        bias=2.0,
-        exponent=1.5,
-    ),
-    "balanced": dict(  # at 48 kHz: 512 samples, 10.7 ms
-        synthesis_s=0.012,
-        window_ratio=4,
-        harmonic_s=0.1,
-        lookahead_s=0.0,
-        percussive_bands=_BY_PITCH,
-        bias=2.0,
-        exponent=1.5,
-    ),
+    "live": dict(_CAUSAL, synthesis_s=0.006, window_ratio=8),  # at 48 kHz: 256 samples, 5.3 ms
+    "balanced": dict(_CAUSAL, synthesis_s=0.012, window_ratio=4),  # at 48 kHz: 512 samples, 10.7 ms
     "quality": dict(  # at 48 kHz: 1024 + 13 x 256 samples, 90.7 ms
         synthesis_s=0.025,
         window_ratio=2,

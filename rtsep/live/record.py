@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,7 @@ from ..engine import Sound
 from ..errors import BadInput, Unavailable
 from ..offline.files import Writer
 from ..settings import STEMS
-
-if TYPE_CHECKING:
-    from .stream import Stream
+from .callback import State
 
 _TURN_S = 0.05  # how often the ring is emptied
 
@@ -29,6 +26,8 @@ class Recorder:
     `input.wav` is what came in, `output.wav` what was heard, the stems are as they are before the faders, and add
     up to the input. The engine's latency is taken off. The files are valid at every moment of the recording.
 
+    `state` is that of a running callback with a ring, `latency` (samples) its engine's.
+
     Attributes: `lost` samples that the disk was too slow for, `error` (a sentence if the recording had to stop).
 
     Raises
@@ -37,18 +36,19 @@ class Recorder:
     Unavailable : if they cannot be written.
     """
 
-    def __init__(self, stream: "Stream", folder: str | Path, force: bool = False) -> None:
+    def __init__(
+        self, state: State, folder: str | Path, *, sample_rate: float, latency: int, force: bool = False
+    ) -> None:
         self.folder, self.lost, self.error = Path(folder), 0, ""
-        self._stream, self._read = stream, 0
-        self._channels = stream.engine.channels
-        latency = stream.engine.latency
+        self._state, self._read = state, 0
+        self._channels = state.block.shape[1]
         self._early = np.zeros((0, self._channels), np.float32)  # input whose output is still to come
         self._latency, self._skip = latency, latency
         paths = [self.folder / f"{name}.wav" for name in ("input", "output", *STEMS)]
         taken = next((path for path in paths if path.exists()), None)
         if taken is not None and not force:
             raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
-        self._files = [Writer(path, stream.sample_rate, self._channels, recording=True, force=force) for path in paths]
+        self._files = [Writer(path, sample_rate, self._channels, recording=True, force=force) for path in paths]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -76,14 +76,14 @@ class Recorder:
             self.error = f"the recording in {self.folder} has stopped: {error}"
 
     def _empty(self) -> None:
-        ring, written = self._stream.state.ring, int(self._stream.state.written[0])
+        ring, written = self._state.ring, int(self._state.written[0])
         rows = len(ring)
         while self._read < written:
             count = min(written - self._read, rows // 8)
             places = np.arange(self._read, self._read + count) % rows
             sound = ring[places]
             self._read += count
-            if int(self._stream.state.written[0]) - self._read + count > rows:  # it was lapped meanwhile
+            if int(self._state.written[0]) - self._read + count > rows:  # it was lapped meanwhile
                 sound[:] = 0
                 self.lost += count
             self._write(sound)

@@ -334,7 +334,9 @@ def open_stream(
     )
     warm_up()
     if record is not None:
-        stream.recorder = Recorder(stream, record, force)
+        stream.recorder = Recorder(
+            stream.state, record, sample_rate=stream.sample_rate, latency=engine.latency, force=force
+        )
     try:
         stream.start()
         yield stream
