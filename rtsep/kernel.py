@@ -170,7 +170,7 @@ def _write(address, state):
     _store(address, state)
 
 
-# What compiled code may ask of the operating system: the time, and (the virtual device alone) to wait.
+# What compiled code may ask of the operating system: the time, which thread it is, and (the virtual device) to wait.
 
 _MONOTONIC = 6 if sys.platform == "darwin" else 1
 
@@ -198,6 +198,20 @@ def clock(typing_context):
         return builder.fadd(seconds, builder.fmul(nanoseconds, ir.Constant(double, 1e-9)))
 
     return types.float64(), generate
+
+
+@intrinsic
+def thread_id(typing_context):
+    """The system's number for the thread that asks, as int64; 0 where the system has none to offer."""
+
+    def generate(context, builder, signature, arguments):
+        if sys.platform != "linux":
+            return ir.Constant(ir.IntType(64), 0)
+        kind = ir.FunctionType(ir.IntType(32), [])
+        number = builder.call(cgutils.get_or_insert_function(builder.module, kind, "gettid"), [])
+        return builder.sext(number, ir.IntType(64))
+
+    return types.int64(), generate
 
 
 @intrinsic

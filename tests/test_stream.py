@@ -1,6 +1,7 @@
 """The compiled callback and the stream around it, on the virtual device."""
 
 import ctypes
+import os
 import threading
 import time
 
@@ -182,3 +183,24 @@ def test_what_cannot_be_streamed_is_refused_with_a_sentence(options, sentence):
     options = dict(device="virtual") | options
     with pytest.raises(BadInput, match=sentence):
         Stream(Engine(), **options)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_RR"), reason="this system has no real-time priorities of POSIX")
+def test_the_audio_thread_has_real_time_priority_where_the_system_allows_it():
+    found = {}
+
+    def allowed():
+        try:
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_RR, os.sched_param(1))
+            found["policy"] = os.SCHED_RR
+        except OSError:
+            found["policy"] = os.SCHED_OTHER
+
+    attempt = threading.Thread(target=allowed)
+    attempt.start()
+    attempt.join()
+    with open_stream(Engine(), "virtual") as stream:
+        thread = int(stream.state.thread[0])
+        assert thread not in (0, threading.get_native_id())
+        assert os.sched_getscheduler(thread) == found["policy"]
+        assert os.sched_getscheduler(threading.get_native_id()) == os.SCHED_OTHER

@@ -13,7 +13,7 @@ from numba import carray, float32, float64, from_dtype, int64, types
 from numpy.typing import NDArray
 
 from .. import engine
-from ..kernel import call_portaudio, callback, clock, kernel, load, numba_type, publish, wait
+from ..kernel import call_portaudio, callback, clock, kernel, load, numba_type, publish, thread_id, wait
 from ..settings import STEMS
 
 PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change
@@ -40,6 +40,7 @@ class State(NamedTuple):
     written: int64[::1]  # (1,) rows of the ring so far, its wraps counted in
     ring: float32[:, ::1]  # (rows, channels * (2 + stems)) input, output, stems, for whoever records; none if empty
     # measurements
+    thread: int64[::1]  # (1,) the audio thread, 0 before its first call
     counts: int64[::1]  # (3,) calls, samples, calls in which the device told of lost sound
     load: int64[::1]  # (steps,) calls by the part of their deadline that they took
     worst: float64[::1]  # (2,) longest call in seconds, largest part of a deadline
@@ -71,6 +72,7 @@ def prepare(
         fade=np.zeros(1, np.float32),
         written=np.zeros(1, np.int64),
         ring=np.zeros((ring, mixed * (2 + stems)), np.float32),
+        thread=np.zeros(1, np.int64),
         counts=np.zeros(COUNTS, np.int64),
         load=np.zeros(LOAD_STEPS + 1, np.int64),
         worst=np.zeros(WORST, np.float64),
@@ -87,6 +89,8 @@ def process(state, inputs, outputs, flags):
     if samples == 0:
         return
     start = clock()
+    if state.thread[0] == 0:
+        state.thread[0] = thread_id()
     done = 0
     while done < samples:
         end = min(done + state.block.shape[0], samples)

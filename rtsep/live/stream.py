@@ -5,10 +5,12 @@ PortAudio takes a C function and a pointer through sounddevice's `_StreamBase`; 
 the same kernel.
 """
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ from ..settings import STEMS
 from . import callback, devices
 from .record import Recorder
 
+_PRIORITY = 10  # of 1 to 99: above every ordinary thread, below sound servers
 _RING_S = 8  # how long a disk may stall before a recording has a gap
 
 
@@ -107,9 +110,14 @@ class Stream:
         """Open the device and let sound through, fading in."""
         self.state.fade[0] = 0
         self.state.fade_goal[0] = 1
+        self.state.thread[0] = 0
         if self.virtual:
             self._start_virtual()
-            return
+        else:
+            self._start_device()
+        self._hurry()
+
+    def _start_device(self) -> None:
         sounddevice = devices.portaudio()
         inputs, outputs = (int(count) for count in self.state.channels)
         kind: str
@@ -147,6 +155,18 @@ class Stream:
         except sounddevice.PortAudioError as error:
             self.close()
             raise Unavailable(f"the device {self._output.name!r} cannot be opened: {error.args[0]}.") from None
+
+    def _hurry(self) -> None:
+        """Give the audio thread real-time priority where the system allows it and the sound server has not."""
+        if sys.platform != "linux":
+            return
+        patience = time.monotonic() + 1
+        while self.state.thread[0] == 0 and time.monotonic() < patience:
+            time.sleep(0.005)
+        with suppress(OSError):
+            thread = int(self.state.thread[0])
+            if thread and os.sched_getscheduler(thread) == os.SCHED_OTHER:
+                os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(_PRIORITY))
 
     def _start_virtual(self) -> None:
         samples = self.block_size or 128
