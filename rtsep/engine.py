@@ -199,7 +199,7 @@ class Engine:
 
         Raises
         ------
-        BadInput : for a block of another number of channels, or longer than `max_block`.
+        BadInput : for a block of another number of channels, longer than `max_block`, or of integers.
         """
         samples, mono = self._run(block)
         output = self._output[:samples].copy()
@@ -219,6 +219,8 @@ class Engine:
         samples = len(given) if given.ndim else -1
         if not mono and (given.ndim != 2 or given.shape[1] != self.channels):
             raise BadInput(f"a block of shape {given.shape}: this engine takes (samples, {self.channels}).")
+        if given.dtype.kind != "f":
+            raise BadInput(f"a block of {given.dtype}: it must hold floats, full scale being -1 to 1.")
         if samples > self.max_block:
             raise BadInput(f"a block of {samples} samples: this engine is prepared for at most {self.max_block}.")
         self._block[:samples] = given[:, np.newaxis] if mono else given

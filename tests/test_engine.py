@@ -466,10 +466,11 @@ def test_lists_doubles_strided_and_mono_arrays_are_taken():
         (np.zeros(10), r"shape \(10,\)"),
         (np.zeros((2, 10, 2)), "shape"),
         (np.float32(1), "shape"),
+        (np.zeros((10, 2), np.int16), "block of int16: it must hold floats"),
         (np.zeros((4097, 2)), "4097 samples: this engine is prepared for at most 4096"),
     ),
 )
-def test_blocks_of_another_shape_are_refused(block, words):
+def test_blocks_of_another_shape_or_kind_are_refused(block, words):
     with pytest.raises(BadInput, match=words):
         engine_for(channels=2).process(block)
 

@@ -74,6 +74,7 @@ class Stream:
             if not set(self._names) <= {devices.VIRTUAL, None}:
                 raise BadInput("the virtual device is both input and output: use -i virtual -o virtual.")
             self.sample_rate = float(sample_rate or 48_000)
+            self.block_size = block_size or 128
             most = (source.shape[1] if source is not None else 2, 64)
         else:
             self._find()
@@ -169,7 +170,7 @@ class Stream:
                 os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(_PRIORITY))
 
     def _start_virtual(self) -> None:
-        samples = self.block_size or 128
+        samples = self.block_size
         inputs, outputs = (np.zeros((samples, int(count)), np.float32) for count in self.state.channels)
         self._running[0] = 1
         self._thread = threading.Thread(
@@ -245,6 +246,8 @@ class Stream:
         patience = time.monotonic() + 10 * callback.FADE_S
         while self.active and self.state.fade[0] > 0 and time.monotonic() < patience:
             time.sleep(0.005)
+        # What the device has not played yet is lost when it closes: that had better be silence.
+        time.sleep(self._device_latency_ms / 1e3 if self.active else 0)
 
     def close(self) -> None:
         """Stop at once and let the device go."""
