@@ -92,8 +92,9 @@ def test_more_channels_than_the_device_has_are_refused(cards):
 
 
 def test_a_mono_microphone_is_played_on_both_ears(cards):
-    with open_stream(Engine(), (0, 1), sample_rate=48000, compiled=False):
+    with open_stream(Engine(), (0, 1), sample_rate=48000, compiled=False) as stream:
         assert cards.streams[-1].options["channels"] == (1, 2)
+        assert "on 'USB Microphone' to 'USB Headphones', 1 channels at 48000 Hz" in stream.description
 
 
 def test_the_devices_own_latency_is_added_unless_it_is_nonsense(cards):

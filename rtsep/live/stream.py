@@ -201,8 +201,11 @@ class Stream:
     def description(self) -> str:
         """What runs where, in a line."""
         block = f"blocks of {self.block_size}" if self.block_size else "blocks as the device likes"
+        place = repr(self.device_name)
+        if not self.virtual and self._input.name != self._output.name:
+            place = f"{self._input.name!r} to {place}"
         return (
-            f"mode {self.engine.settings.mode} on {self.device_name!r}, {self.engine.channels} channels at "
+            f"mode {self.engine.settings.mode} on {place}, {self.engine.channels} channels at "
             f"{self.sample_rate:g} Hz, {block}, latency {self.stats().latency_ms:.1f} ms"
         )
 
