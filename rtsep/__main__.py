@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from . import __version__
-from .errors import BadInput, Unavailable, unknown
+from .errors import BadInput, Unavailable
 from .parameters import PARAMETERS, Parameter
 from .settings import MODES, STEMS, Settings
 
@@ -100,7 +100,10 @@ def _described(parameter: Parameter) -> str:
     return f"  {parameter.id:22} {parameter.range_text()} (default {parameter.format(parameter.default)})"
 
 
-_PARAMETER_HELP = "parameters for --set:\n" + "\n".join(_described(parameter) for parameter in PARAMETERS.values())
+_PARAMETER_HELP = (
+    "parameters for --set (live, limiter is on; bias and exponent start where the mode puts them):\n"
+    + "\n".join(_described(parameter) for parameter in PARAMETERS.values())
+)
 
 
 def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
@@ -109,16 +112,13 @@ def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
 
 
 def _assignments(options: argparse.Namespace) -> dict[str, str]:
-    """What --set says, checked before anything heavy begins."""
+    """What --set says: values by the ids of parameters, unchecked."""
     pairs = {}
     for text in options.set:
         id, equals, value = text.partition("=")
+        pairs[id] = value
         if not equals:
             raise BadInput(f"--set {text}: write it as ID=VALUE, as in --set percussive.gain_db=-12.")
-        if id not in PARAMETERS:
-            raise unknown("parameter", id, PARAMETERS)
-        PARAMETERS[id].parse(value)
-        pairs[id] = value
     return pairs
 
 
@@ -140,8 +140,7 @@ def _live(options: argparse.Namespace) -> None:
     from .offline.files import load, song, sum_of
 
     engine = Engine(settings)
-    for id, value in assignments.items():
-        engine.parameters[id] = value
+    engine.parameters.update(assignments)
     rate, source = options.rate, None
     if options.input is not None and (options.input == VIRTUAL or Path(options.input).is_file()):
         if rate is None:

@@ -25,18 +25,18 @@ def demo(
     seconds: float | None = None,
 ) -> None:
     """Play the song, write FOLDER (a free name is taken if it exists), print the figures."""
+    engine = Engine(settings)
+    engine.parameters.update(parameters)
     device, rate = _device(device)
     folder = _free(Path(folder))
     # Steps of 24 bits, as a sound card delivers: of such sounds the stems add up to the last bit.
     parts = {name: np.round(part * 2**23) / np.float32(2**23) for name, part in song(rate).items()}
-    engine = Engine(settings)
-    for id, value in parameters.items():
-        engine.parameters[id] = value
     warm_up(tell)
     with open_stream(engine, device, sample_rate=rate, source=sum_of(parts), record=folder) as stream:
         tell(f"the bundled song through the live engine: {stream.description}")
-        tell(f"the drums go down after {_DRUMS_FADE_AT_S:.0f} seconds")
         down = "percussive.gain_db" not in parameters
+        if down:
+            tell(f"the drums go down after {_DRUMS_FADE_AT_S:.0f} seconds")
 
         def tick(elapsed: float) -> None:
             if down and elapsed > _DRUMS_FADE_AT_S:
@@ -47,12 +47,11 @@ def demo(
     _report(folder, parts, stream)
 
 
-def _device(name: str | None) -> tuple[str, float]:
+def _device(name: str | None) -> tuple[str | None, float]:
     """The device to play on and its rate: the virtual one where there is no other."""
     if name != devices.VIRTUAL:
         try:
-            found = devices.find(name, "output")
-            return found.name, found.sample_rate
+            return name, devices.find(name, "output").sample_rate
         except Unavailable as error:
             if name is not None:
                 raise

@@ -198,6 +198,11 @@ class Parameters(Mapping[str, Control]):
         self._values[id] = parameter.check(value)
         self._targets[INDEX[id]] = parameter.to_target(self._values[id])
 
+    def update(self, values: Mapping[str, float | str]) -> None:
+        """Set several, in their order."""
+        for id, value in values.items():
+            self[id] = value
+
     def __iter__(self) -> Iterator[str]:
         return iter(PARAMETERS)
 

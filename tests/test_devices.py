@@ -10,7 +10,13 @@ from rtsep.live import devices, terminal
 from rtsep.live.stream import Stream, open_stream
 
 HOSTS = ["ALSA", "JACK Audio Connection Kit"]
-CARDS = [("USB Microphone", 0, 1, 0), ("USB Headphones", 0, 0, 2), ("HDMI", 0, 0, 8), ("system", 1, 2, 2)]
+CARDS = [
+    ("USB Microphone", 0, 1, 0),
+    ("USB Headphones", 0, 0, 2),
+    ("HDMI", 0, 0, 8),
+    ("system", 1, 2, 2),
+    ("HDMI 2", 0, 0, 2),
+]
 
 
 class PortAudio(types.ModuleType):
@@ -66,7 +72,7 @@ def test_a_name_that_fits_one_device_of_its_kind_is_enough(cards, name, found):
 
 
 def test_a_name_that_fits_several_devices_lists_them(cards):
-    with pytest.raises(BadInput, match=r"'alsa' fits 2 output devices: 'USB Headphones' \(ALSA\); 'HDMI'"):
+    with pytest.raises(BadInput, match=r"'alsa' fits 3 output devices: 'USB Headphones' \(ALSA\); 'HDMI'"):
         devices.find("alsa", "output")
 
 

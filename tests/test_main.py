@@ -59,6 +59,8 @@ def test_the_demo_writes_what_it_promises(tmp_path):
         result = rtsep("demo", "-o", "virtual", "--seconds", "2", cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         names = {path.name for path in (tmp_path / folder).iterdir()}
+        files = {path.stem: soundfile.read(path, dtype="float32")[0] for path in (tmp_path / folder).glob("*.wav")}
+        np.testing.assert_array_equal(files["without-drums"], files["input"] - files["percussive"])
         assert names == {f"{name}.wav" for name in ("input", "output", "without-drums", *STEMS)} | {"spectrograms.png"}
     assert re.search(r"latency +10\.7 ms, of which the engine 10\.7 ms \(512 samples\)", result.stdout)
     assert re.search(r"percussive +-?\d+\.\d +-?\d+\.\d", result.stdout)

@@ -40,7 +40,7 @@ def test_a_recording_is_aligned_and_its_stems_add_up_to_the_input_to_the_last_bi
 
 
 def test_a_reader_that_was_lapped_leaves_a_gap_of_silence_and_counts_it(tmp_path):
-    sound = music(48000, RATE, 2)
+    sound = music(50_000, RATE, 2)  # never at the same place of the ring again
     stream = Stream(Engine(), "virtual", sample_rate=RATE, source=sound, loop=True, record=True)
     recorder = Recorder(stream.state, tmp_path, sample_rate=RATE, latency=stream.engine.latency)
     recorder._stopped.set()
@@ -58,14 +58,14 @@ def test_a_reader_that_was_lapped_leaves_a_gap_of_silence_and_counts_it(tmp_path
     whole = np.tile(sound, (11, 1))[: len(files["input"])]
     silent = (files["input"] == 0).all(1)
     np.testing.assert_array_equal(files["input"][~silent], whole[~silent])
-    assert 0 < silent.sum() <= recorder.lost + (whole == 0).all(1).sum()
+    assert recorder.lost <= silent.sum() + stream.engine.latency <= recorder.lost + 1000
 
 
 def test_a_recording_does_not_replace_another_unless_it_is_forced(tmp_path):
     (tmp_path / "percussive.wav").write_bytes(b"a take")
     with pytest.raises(BadInput, match="--force"), open_stream(Engine(), "virtual", record=tmp_path):
         pass
-    assert (tmp_path / "percussive.wav").read_bytes() == b"a take"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"percussive.wav": b"a take"}
     with open_stream(Engine(), "virtual", record=tmp_path, force=True):
         time.sleep(0.1)
     assert len(read(tmp_path)) == 5

@@ -214,8 +214,7 @@ def _names(stems: Sequence[str] | None, mix: bool) -> tuple[str, ...]:
 
 def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) -> Engine:
     engine = Engine(settings)
-    for id, value in (parameters or {}).items():
-        engine.parameters[id] = value
+    engine.parameters.update(parameters or {})
     return engine
 
 
