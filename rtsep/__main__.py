@@ -63,7 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     _engine_options(live, "balanced")
     live.set_defaults(run=_live)
 
-    separate = commands.add_parser("separate", help="sound files into stems", epilog=_PARAMETER_HELP, **_RAW)
+    separate = commands.add_parser(
+        "separate",
+        help="sound files into stems",
+        description="Sound files into stems. Mode offline is librosa's HPSS; quality separates better.",
+        epilog=_PARAMETER_HELP,
+        **_RAW,
+    )
     separate.add_argument("files", nargs="+", metavar="FILE", help="sound files; - is raw float32 on standard input")
     separate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder; - is standard output")
     separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join(STEMS)} (default: all)")

@@ -140,7 +140,10 @@ def synthesize(state, masks):
 
 @kernel
 def forward(state, signal, spectrum):
-    """Real `signal` (window,) to half `spectrum` (bins,)."""
+    """Real `signal` (window,) to half `spectrum` (bins,).
+
+    The library plans at the first call on each thread: the only allocation, made before a stream has faded in.
+    """
     try:
         r2c(signal, spectrum, state.axes, True, 1.0, 1)
     except Exception:  # rather silence than an error on the audio thread
