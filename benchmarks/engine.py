@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from table import show, song, spread, write_json
 
-from rtsep.engine import KIND, Engine, process
-from rtsep.kernel import clock, kernel, load
+from rtsep.engine import Engine, process
+from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 
 RATES, CHANNELS, BLOCKS = (44100, 48000, 96000), (1, 2, 8), (32, 64, 128, 256, 512, 1024)
@@ -36,12 +36,12 @@ sys.stdin.read()
 
 
 @kernel
-def measure_blocks(address, sound, output, stems, times):
+def measure_blocks(state, sound, output, stems, times):
     """Times (blocks,) in seconds of the engine on one block after another."""
     samples = output.shape[0]
     for i in range(times.shape[0]):
         started = clock()
-        process(load(address, KIND), sound[i * samples : (i + 1) * samples], output, stems)
+        process(state, sound[i * samples : (i + 1) * samples], output, stems)
         times[i] = clock() - started
 
 
@@ -52,11 +52,10 @@ def measured(mode, rate, channels, block, runs, seconds):
     sound = song(channels, seconds * rate / 44100)
     output, stems = np.zeros((block, channels), np.float32), np.zeros((3, block, channels), np.float32)
     times, deadline = np.zeros(len(sound) // block), block / rate
-    address = engine._native.ctypes.data
-    measure_blocks(address, sound, output, stems, times[: len(times) // 4])
+    measure_blocks(engine.state, sound, output, stems, times[: len(times) // 4])
     figures = []
     for _ in range(runs):
-        measure_blocks(address, sound, output, stems, times)
+        measure_blocks(engine.state, sound, output, stems, times)
         figures.append([times.mean() / deadline, np.quantile(times, 0.999) / deadline, times.max() / deadline])
     return np.array(figures)
 

@@ -10,12 +10,13 @@ import argparse
 import time
 
 import numpy as np
+from engine import measure_blocks
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
 from rtsep.dsp import hpss, masks, meters, mix, stft
-from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _SEPARATION, KIND, Engine, _read_targets, process
-from rtsep.kernel import clock, kernel, load
+from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _SEPARATION, Engine, _read_targets
+from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 
 STAGES = ("write", "mix", "analyze", "hpss", "masks", "synthesize", "meters")
@@ -23,9 +24,8 @@ PEER_US = 223  # HPSSClient of FluCoMa (flucoma-core 0626d7a3, C++, double), on 
 
 
 @kernel
-def measure_stages(address, sound, output, stems, times):
+def measure_stages(state, sound, output, stems, times):
     """Times (stages, hops) in seconds of a hop through each stage, in the order of `engine.process`."""
-    state = load(address, KIND)
     hop, targets = state.dry.shape[0], state.targets
     ceiling = _read_targets(state)
     for t in range(times.shape[1]):
@@ -63,16 +63,6 @@ def measure_stages(address, sound, output, stems, times):
 
 
 @kernel
-def measure_hops(address, sound, output, stems, times):
-    """Times (hops,) in seconds of blocks as long as a hop through the whole engine."""
-    samples = output.shape[0]
-    for t in range(times.shape[0]):
-        started = clock()
-        process(load(address, KIND), sound[t * samples : (t + 1) * samples], output, stems)
-        times[t] = clock() - started
-
-
-@kernel
 def measure_medians(state, magnitudes, harmonic, percussive, made, times):
     """Times (frames,) in seconds of both medians and the masks of `magnitudes` (frames, bins)."""
     one, two, zero = np.float32(1), np.float32(2), np.float32(0)
@@ -96,8 +86,8 @@ def stages(mode, rate, channels, seconds):
     engine, output, stems = prepared(Settings(mode=mode), rate, channels)
     sound = song(channels, seconds * rate / 44100)
     times = np.zeros((len(STAGES), len(sound) // engine.sizes.hop_size))
-    measure_stages(engine._native.ctypes.data, sound, output, stems, times[:, : rate // engine.sizes.hop_size])
-    measure_stages(engine._native.ctypes.data, sound, output, stems, times)
+    measure_stages(engine.state, sound, output, stems, times[:, : rate // engine.sizes.hop_size])
+    measure_stages(engine.state, sound, output, stems, times)
     return engine, times * 1e6
 
 
@@ -112,7 +102,7 @@ def whole_hop(runs, seconds):
     times = np.zeros(len(sound) // 512)
     medians = []
     for _ in range(runs + 1):
-        measure_hops(engine._native.ctypes.data, sound, output, stems, times)
+        measure_blocks(engine.state, sound, output, stems, times)
         medians.append(np.median(times) * 1e6)
     return medians[1:]
 

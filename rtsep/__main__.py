@@ -148,6 +148,8 @@ def _live(options: argparse.Namespace) -> None:
     engine = Engine(settings)
     engine.parameters.update(assignments)
     rate, source = options.rate, None
+    if options.input is None and options.output == VIRTUAL:
+        options.input = VIRTUAL  # no microphone: the bundled song
     if options.input is not None and (options.input == VIRTUAL or Path(options.input).is_file()):
         if rate is None:
             rate = 48_000 if options.output == VIRTUAL else find(options.output, "output").sample_rate

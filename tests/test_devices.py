@@ -132,3 +132,24 @@ def test_a_device_that_comes_back_is_found_by_name_and_the_sound_goes_on(cards, 
     assert cards.streams[-1].options["device"] == (1, 2)  # every number has moved up by one
     told = capsys.readouterr().err
     assert "'USB Headphones' has gone" in told and "'USB Headphones' is back" in told
+
+
+def test_a_device_that_cannot_be_opened_leaves_no_empty_recording(cards, tmp_path):
+    def refuse(**_):
+        raise cards.PortAudioError("Device unavailable [PaErrorCode -9985]")
+
+    cards.Stream = refuse
+    take = tmp_path / "take"
+    refused = pytest.raises(Unavailable, match="'USB Headphones' cannot be opened: Device unavailable")
+    with refused, open_stream(Engine(), (0, 1), record=take, compiled=False):
+        pass
+    assert list(take.iterdir()) == []
+
+
+def test_a_rescan_that_fails_is_told_in_a_sentence(cards):
+    def fail():
+        raise cards.PortAudioError("Unanticipated host error")
+
+    cards._initialize = fail
+    with pytest.raises(Unavailable, match="PortAudio cannot be started again: Unanticipated host error"):
+        devices.rescan()

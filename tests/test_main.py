@@ -68,7 +68,7 @@ def test_the_demo_writes_what_it_promises(tmp_path):
 
 
 def test_live_plays_the_bundled_song_on_the_virtual_device_and_records_it(tmp_path):
-    arguments = ["-i", "virtual", "-o", "virtual", "--seconds", "1.5", "--record", tmp_path / "take"]
+    arguments = ["-o", "virtual", "--seconds", "1.5", "--record", tmp_path / "take"]
     result = rtsep("live", *arguments, "--mode", "live", "--set", "percussive.mute=on")
     assert result.returncode == 0, result.stderr
     assert re.search(r"blocks +\d+ .*\nload .*\nlatency +5\.3 ms", result.stdout)

@@ -204,3 +204,11 @@ def test_the_audio_thread_has_real_time_priority_where_the_system_allows_it():
         assert thread not in (0, threading.get_native_id())
         assert os.sched_getscheduler(thread) == found["policy"]
         assert os.sched_getscheduler(threading.get_native_id()) == os.SCHED_OTHER
+
+
+def test_an_error_in_the_program_around_a_stream_fades_it_out_too():
+    tone = np.full((RATE, 1), 0.5, np.float32)
+    with pytest.raises(KeyError), open_stream(Engine(), "virtual", source=tone) as stream:
+        time.sleep(0.2)
+        raise KeyError
+    assert stream.state.fade[0] == 0 and not stream.active

@@ -66,8 +66,11 @@ def devices() -> list[Device]:
 def rescan() -> None:
     """Look for devices again. Only while no stream is open: PortAudio has to be started anew."""
     sounddevice = portaudio()
-    sounddevice._terminate()
-    sounddevice._initialize()
+    try:
+        sounddevice._terminate()
+        sounddevice._initialize()
+    except sounddevice.PortAudioError as error:
+        raise Unavailable(f"PortAudio cannot be started again: {error.args[0]}.") from None
 
 
 def find(name: str | int | None, kind: str) -> Device:

@@ -60,6 +60,9 @@ class Recorder:
         for file in self._files:
             with self._failing():
                 file.close()
+        if self._read == 0:  # the device never called: no take is left that another would have to spare
+            for file in self._files:
+                file.path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         with self._failing():

@@ -365,8 +365,10 @@ def open_stream(
         )
     try:
         stream.start()
-        yield stream
-        stream.fade_out()
+        try:
+            yield stream
+        finally:
+            stream.fade_out()
     finally:
         stream.close()
         if stream.recorder is not None:

@@ -1,0 +1,79 @@
+"""The benchmarks behind the README's figures, and the examples, run: on little, but whole."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtsep.live.stream import warm_up
+from rtsep.offline.files import SONG
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(script, *arguments, **options):
+    warm_up()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "script, arguments, titles",
+    [
+        ("stages.py", ["--seconds", "0.6", "--runs", "1"], ["Microseconds per hop", "Medians of 17", "A whole hop"]),
+        (
+            "engine.py",
+            [
+                "--seconds",
+                "0.3",
+                "--runs",
+                "1",
+                "--modes",
+                "live",
+                "--rates",
+                "8000",
+                "--channels",
+                "1",
+                "--skip-start",
+            ],
+            ["Latency in samples", "State of a stereo engine", "In detail", "Share of one core"],
+        ),
+        ("callback.py", ["--seconds", "0.2"], ["Blocks of 128 lost"]),
+    ],
+)
+def test_a_benchmark_of_speed_prints_its_tables(script, arguments, titles):
+    printed = run(f"benchmarks/{script}", *arguments)
+    assert [title for title in titles if title not in printed] == []
+
+
+def test_the_benchmark_of_quality_prints_and_draws_its_table(tmp_path):
+    item = tmp_path / "data" / "con_bundled_song"
+    item.mkdir(parents=True)
+    stems = [{"role": name, "file": f"{name}.ogg", "channels": 2} for name in SONG]
+    (item / "meta.json").write_text(json.dumps({"channels": 2, "sample_rate": 48000, "stems": stems}))
+    for name in SONG:
+        (item / f"{name}.ogg").symlink_to(ROOT / "rtsep" / "song" / f"{name}.ogg")
+    printed = run("benchmarks/quality.py", tmp_path / "data", "--out", tmp_path)
+    row = next(line for line in printed.splitlines() if "con_bundled_song" in line)
+    assert row.count("/") == 7  # mixture, four modes, librosa, oracle
+    assert {"quality.md", "quality.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_engine_runs_in_the_loop_of_the_example():
+    assert "block 500: percussive" in run("examples/engine_in_your_loop.py")
+
+
+def test_the_example_for_a_file_writes_its_stems(tmp_path):
+    printed = run("examples/file_into_stems.py", ROOT / "rtsep" / "song" / "drums.ogg", tmp_path)
+    assert "percussive" in printed and len(list(tmp_path.glob("*.wav"))) == 3
+
+
+def test_the_live_example_turns_the_drums_down():
+    printed = run("examples/drums_down_live.py", "virtual", input="-6\nloud\nq\n")
+    assert "drums are at -6.0 dB" in printed and "percussive.gain_db is 'loud'" in printed and "xruns" in printed
