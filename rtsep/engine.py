@@ -1,6 +1,6 @@
 """The signal path on one page, and `Engine`, its face in Python.
 
-    samples -> STFT -> medians -> masks -> inverse STFT -> stems -> faders -> limiter -> samples
+    samples -> STFT -> medians, melody -> masks -> inverse STFT -> stems -> faders -> key -> + microphone -> limiter
 
 `process` below is that order. The sound card's callback, a file being rendered and `Engine.process` all call it.
 """
@@ -9,71 +9,119 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
+from numba import complex64, float32, int64
 from numpy.typing import ArrayLike, NDArray
 
-from .dsp import hpss, masks, meters, mix, stft
+from .dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, panning, stft, windows
 from .errors import BadInput
 from .kernel import compiling, kernel
 from .parameters import INDEX, Parameters
-from .settings import MOST_CHANNELS, STEMS, Settings
+from .settings import GROUPS, MOST_CHANNELS, STEMS, Settings
 
 Sound = NDArray[np.float32]
 
 _LAST = len(STEMS) - 1
-_GAIN, _MUTE, _SOLO = (tuple(INDEX[f"{stem}.{what}"] for stem in STEMS) for what in ("gain_db", "mute", "solo"))
-_LEVEL, _BYPASS, _LIMITER, _CEILING = (
-    INDEX[id] for id in ("output.gain_db", "bypass", "limiter", "limiter.ceiling_db")
+_FADERS = (*STEMS, *GROUPS)
+_GAIN, _MUTE, _SOLO = (tuple(INDEX[f"{fader}.{what}"] for fader in _FADERS) for what in ("gain_db", "mute", "solo"))
+# For each fader: whether it moves each stem.
+_MOVES = tuple(tuple(int(stem == fader or stem in GROUPS.get(fader, ())) for stem in STEMS) for fader in _FADERS)
+_LEVEL, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH = (
+    INDEX[id]
+    for id in (
+        "output.gain_db",
+        "bypass",
+        "limiter",
+        "limiter.ceiling_db",
+        "key.semitones",
+        "melody.low_hz",
+        "melody.high_hz",
+        "melody.pan",
+        "melody.pan_width",
+    )
 )
 _BIAS, _SEPARATION, _EXPONENT, _BINARY = (INDEX[f"hpss.{what}"] for what in ("bias", "separation", "exponent", "mask"))
+_MICROPHONE, _SILENT, _HIGH_PASS, _GATE, _REVERB = (
+    INDEX[f"microphone.{what}"] for what in ("gain_db", "mute", "high_pass_hz", "gate_db", "reverb_db")
+)
 
 
 class State(NamedTuple):
     # written by the control thread
     targets: float32[::1]  # (parameters,) in the order of PARAMETERS
+    # tables: read only
+    transposing: int64[::1]  # (1,) whether the key may be changed
     # memory: cleared by reset
+    position: int64[::1]  # (1,) of the next sample in the song, for its score; a player sets it
     phase: int64[::1]  # (1,) samples since the last frame
     stft: stft.State
     hpss: hpss.State
+    melody: melody.State
     mix: mix.State
+    key: key.State
+    microphone: microphone.State
+    limiter: limiter.State
     meters: meters.State
     # scratch: meaningless between calls
     dry: float32[:, ::1]  # (hop, channels) the delayed input
     magnitude: float32[::1]  # (bins,) of all channels together
     harmonic: float32[::1]  # (bins,) its median along time
     percussive: float32[::1]  # (bins,) its median along frequency
+    placed: complex64[:, ::1]  # (channels, bins) what of a frame sounds where the melody is looked for
+    place: float32[::1]  # (bins,) part of a frame that does
+    share: float32[::1]  # (bins,) that the melody has in it
     masks: float32[:, ::1]  # (stems - 1, bins)
 
 
 @kernel
-def process(state, block, output, stems):
-    """Take `block` (samples, channels); write `output` (the same shape) and `stems` (stems, samples, channels)."""
+def process(state, block, voice, output, stems):
+    """Take `block` (samples, channels) and `voice` (samples, 1), or (samples, 0) if there is no microphone.
+
+    Write `output`, shaped like `block`, and `stems` (stems, samples, channels).
+    """
     samples, hop = block.shape[0], state.dry.shape[0]
-    ceiling = _read_targets(state)
+    _read_faders(state)
     done = 0
     while done < samples:
         phase = state.phase[0]
         end = min(done + hop - phase, samples)
         dry = state.dry[: end - done]
         stft.write(state.stft, phase, block[done:end], dry)
-        mix.process(state.mix, ceiling, phase, dry, state.stft.ready, stems[:, done:end], output[done:end])
+        mix.process(state.mix, phase, dry, state.stft.ready, stems[:, done:end], output[done:end])
+        state.position[0] += end - done
         state.phase[0] = phase + end - done
         if state.phase[0] == hop:
             state.phase[0] = 0
             _frame(state)
         done = end
+    _finish(state, voice, output)
     meters.process(state.meters, block, output, stems)
 
 
 @kernel
 def _frame(state):
     """A hop is full: one frame through the spectral domain."""
+    targets = state.targets
     stft.analyze(state.stft, state.magnitude)
     hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
-    targets = state.targets
+    newest, due = state.stft.newest[0], stft.due(state.stft)
+    panning.process(state.stft.spectra[newest], targets[_PAN], targets[_WIDTH], state.placed, state.place)
+    melody.process(
+        state.melody,
+        state.placed,
+        state.hpss.history[hpss.due(state.hpss)],
+        targets[_LOW],
+        targets[_HIGH],
+        state.position[0],
+        state.share,
+    )
+    panning.process(state.stft.spectra[due], targets[_PAN], targets[_WIDTH], state.placed, state.place)
+    for k in range(state.share.shape[0]):
+        state.share[k] *= state.place[k]
+    meters.note(state.meters, state.melody.f0[0], state.melody.likeliest[0], state.melody.confidence[0])
     masks.process(
         state.harmonic,
         state.percussive,
+        state.share,
         targets[_BIAS],
         targets[_SEPARATION],
         targets[_EXPONENT],
@@ -84,28 +132,58 @@ def _frame(state):
 
 
 @kernel
-def _read_targets(state):
-    """Set the goals of the mix from the faders, mutes and solos; return the limiter's ceiling."""
+def _finish(state, voice, output):
+    """What comes after the faders, on the `output` (samples, channels) in place."""
+    targets = state.targets
+    if state.transposing[0] != 0:
+        key.process(state.key, targets[_KEY] if targets[_BYPASS] == 0 else np.float32(0), output)
+    if voice.shape[1] != 0:
+        gain = targets[_MICROPHONE] if targets[_SILENT] == 0 else np.float32(0)
+        microphone.process(state.microphone, gain, targets[_HIGH_PASS], targets[_GATE], targets[_REVERB], voice, output)
+    limiter.process(state.limiter, targets[_CEILING] if targets[_LIMITER] != 0 else np.float32(np.inf), output)
+
+
+@kernel
+def _read_faders(state):
+    """Set the goals of the mix: a stem's own fader, mute and solo, and those of the groups that it is in."""
     targets, goal = state.targets, state.mix.goal
     soloed = np.float32(0)
+    for f in range(len(_FADERS)):
+        soloed += targets[_SOLO[f]]
     for s in range(_LAST + 1):
-        soloed += targets[_SOLO[s]]
-    for s in range(_LAST + 1):
-        heard = targets[_MUTE[s]] == 0 and (soloed == 0 or targets[_SOLO[s]] != 0)
-        goal[s] = targets[_GAIN[s]] if heard else np.float32(0)
+        gain, heard = np.float32(1), soloed == 0
+        for f in range(len(_FADERS)):
+            if _MOVES[f][s] != 0:
+                gain *= targets[_GAIN[f]] if targets[_MUTE[f]] == 0 else np.float32(0)
+                heard = heard or targets[_SOLO[f]] != 0
+        goal[s] = gain if heard else np.float32(0)
     goal[_LAST + 1] = targets[_LEVEL]
     goal[_LAST + 2] = targets[_BYPASS]
-    return targets[_CEILING] if targets[_LIMITER] != 0 else np.float32(np.inf)
 
 
 @kernel
 def reset(state):
     """Forget the sound; parameters stay."""
+    state.position[0] = 0
     state.phase[0] = 0
     stft.reset(state.stft)
     hpss.reset(state.hpss)
+    melody.reset(state.melody)
     mix.reset(state.mix)
+    key.reset(state.key)
+    microphone.reset(state.microphone)
+    limiter.reset(state.limiter)
     meters.reset(state.meters)
+
+
+def _regions(score: ArrayLike) -> Sound:
+    """A score as the kernels take it."""
+    regions = np.asarray(score, np.float32)
+    if regions.shape[1:] != (2,):
+        raise BadInput(f"a score of shape {regions.shape}: it must be (rows, 2), lowest and highest F0 in Hz.")
+    if not (regions >= 0).all() or (regions[:, 0] > regions[:, 1]).any():
+        raise BadInput("a score holds a negative F0, no number, or a lowest above the highest: write 0, 0 for none.")
+    return regions
 
 
 def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
@@ -113,7 +191,7 @@ def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
     with compiling("engine", told):
         engine = Engine()
         engine.prepare(sample_rate=48_000, channels=1, max_block=1)
-        engine.process(np.zeros(1))
+        engine.process(np.zeros(1), np.zeros(1))
         engine.reset()
 
 
@@ -136,7 +214,9 @@ class Engine:
         self.parameters["hpss.exponent"] = self.settings.exponent
         self._state: State | None = None
 
-    def prepare(self, *, sample_rate: float, channels: int, max_block: int = 4096) -> None:
+    def prepare(
+        self, *, sample_rate: float, channels: int, max_block: int = 4096, score: ArrayLike | None = None
+    ) -> None:
         """Allocate everything for blocks of 1 to `max_block` samples; forgets the sound, keeps the parameters.
 
         Parameters
@@ -144,6 +224,8 @@ class Engine:
         sample_rate : Hz, 8,000 to 192,000
         channels : 1 to 8
         max_block : the longest block, samples
+        score : (rows, 2) lowest and highest F0 in Hz, where alone a melody is looked for, at each 10 ms of the sound;
+            0 where there is none. `rtsep.offline.score.load` reads it from a file.
 
         Raises
         ------
@@ -152,24 +234,44 @@ class Engine:
         sizes = self.settings.sizes(sample_rate)
         if not 1 <= channels <= MOST_CHANNELS:
             raise BadInput(f"{channels} channels: an engine takes 1 to {MOST_CHANNELS}.")
+        regions = None if score is None else _regions(score)
         if max_block < 1:
             raise BadInput(f"max_block is {max_block}: it must be at least 1 sample.")
         self.sample_rate, self.channels, self.max_block, self.sizes = sample_rate, channels, max_block, sizes
         bins = sizes.window_size // 2 + 1
+        center = windows.center(windows.pair(*sizes[:3])[0])
         self._state = State(
             targets=self._targets,
+            transposing=np.array([int(self.settings.transpose)]),
+            position=np.zeros(1, np.int64),
             phase=np.zeros(1, np.int64),
             stft=stft.prepare(sizes, channels, len(STEMS)),
             hpss=hpss.prepare(bins, sizes.harmonic_frames, sizes.percussive_bands, sizes.lookahead_frames),
+            melody=melody.prepare(
+                sample_rate,
+                sizes.window_size,
+                sizes.hop_size,
+                center,
+                sizes.lookahead_frames,
+                regions,
+                enabled=self.settings.melody,
+            ),
             mix=mix.prepare(sample_rate, sizes.hop_size, len(STEMS)),
+            key=key.prepare(sample_rate, channels),
+            microphone=microphone.prepare(sample_rate, channels),
+            limiter=limiter.prepare(sample_rate),
             meters=meters.prepare(sample_rate, len(STEMS)),
             dry=np.zeros((sizes.hop_size, channels), np.float32),
             magnitude=np.zeros(bins, np.float32),
             harmonic=np.zeros(bins, np.float32),
             percussive=np.zeros(bins, np.float32),
+            placed=np.zeros((channels, bins), np.complex64),
+            place=np.zeros(bins, np.float32),
+            share=np.zeros(bins, np.float32),
             masks=np.zeros((len(STEMS) - 1, bins), np.float32),
         )
         self._block = np.zeros((max_block, channels), np.float32)
+        self._voice = np.zeros((max_block, 1), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
         self._stems = np.zeros(len(STEMS) * max_block * channels, np.float32)
 
@@ -182,26 +284,51 @@ class Engine:
 
     @property
     def latency(self) -> int:
-        """Samples by which the output lags behind the input."""
+        """Samples by which the output lags behind the input. The microphone does not lag."""
+        return self.stem_latency + (key.latency(self.sample_rate) if self.settings.transpose else 0)
+
+    @property
+    def stem_latency(self) -> int:
+        """Samples by which the stems lag behind the input: less than the output if the key may be changed."""
         return self.state.stft.delayed.shape[1]
 
     @property
     def meters(self) -> meters.State:
-        """The levels of the last moments: arrays `input`, `output` and `stems` (in the order of STEMS), linear."""
+        """What may be read at any time.
+
+        Arrays `input`, `output` and `stems` (in the order of STEMS) hold the levels of the last moments, linear; `f0`
+        and `confidence` the melody, in Hz (0: none) and 0 to 1; `melody` (history, 2) both for the last frames, a
+        ring, of which `frames` counts the rows. There a negative F0 is the likeliest pitch where there is no melody.
+        """
         return self.state.meters
+
+    @property
+    def melody_onset(self) -> int:
+        """Frames before a melody is believed, in which it sounded already."""
+        return int(self.state.melody.sure[0] * self.state.melody.salience.stride[0])
+
+    def melody_time(self, frame: int) -> float:
+        """Seconds into the input at which the melody of `frame` (counted from 0) sounded."""
+        melody, sizes = self.state.melody, self.sizes
+        held = (int(melody.salience.stride[0]) - 1) / 2  # hops, on an average
+        late = melody.center[0] + sizes.hop_size * (sizes.lookahead_frames + held)
+        return float(((frame + 1) * sizes.hop_size - late) / self.sample_rate)
 
     def reset(self) -> None:
         """Forget the sound; the next block starts afresh. Parameters stay, and count from the first sample on."""
         reset(self.state)
 
-    def process(self, block: ArrayLike) -> Sound:
+    def process(self, block: ArrayLike, microphone: ArrayLike | None = None) -> Sound:
         """The mix of the stems for `block` (samples, channels), or (samples,) if mono; delayed by `latency`.
+
+        `microphone` (samples,) is mixed in without delay.
 
         Raises
         ------
-        BadInput : for a block of another number of channels, longer than `max_block`, or of integers.
+        BadInput : for a block of another number of channels, longer than `max_block`, or of integers; for a
+            microphone of another length.
         """
-        samples, mono = self._run(block)
+        samples, mono = self._run(block, microphone)
         output = self._output[:samples].copy()
         return output[:, 0] if mono else output
 
@@ -211,7 +338,7 @@ class Engine:
         stems = self._stems_of(samples).copy()
         return {stem: sound[:, 0] if mono else sound for stem, sound in zip(STEMS, stems, strict=True)}
 
-    def _run(self, block: ArrayLike) -> tuple[int, bool]:
+    def _run(self, block: ArrayLike, microphone: ArrayLike | None = None) -> tuple[int, bool]:
         """Process `block` into `_output` and `_stems`; its length, and whether it had but one axis."""
         state = self.state
         given = np.asarray(block)
@@ -224,7 +351,14 @@ class Engine:
         if samples > self.max_block:
             raise BadInput(f"a block of {samples} samples: this engine is prepared for at most {self.max_block}.")
         self._block[:samples] = given[:, np.newaxis] if mono else given
-        process(state, self._block[:samples], self._output[:samples], self._stems_of(samples))
+        voice = self._voice[:samples, :0]
+        if microphone is not None:
+            sung = np.asarray(microphone)
+            if sung.shape != (samples,) or sung.dtype.kind != "f":
+                raise BadInput(f"a microphone of shape {sung.shape}, {sung.dtype}: it must be ({samples},) floats.")
+            voice = self._voice[:samples]
+            voice[:, 0] = sung
+        process(state, self._block[:samples], voice, self._output[:samples], self._stems_of(samples))
         return samples, mono
 
     def _stems_of(self, samples: int) -> Sound:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadInput, unknown
-from .settings import STEMS
+from .settings import GROUPS, STEMS
 
 SILENCE_DB = -80.0
 """The bottom of every fader: this and anything below it is silence, shown as -inf."""
@@ -28,7 +28,7 @@ class Parameter:
     low: float
     high: float
     default: float
-    unit: str = ""  # "dB", "" (a plain number), "switch" or "choice"
+    unit: str = ""  # "dB", "Hz", "semitones", "" (a plain number), "switch" or "choice"
     step: float = 0.0  # 0: continuous
     choices: tuple[str, ...] = ()
 
@@ -59,7 +59,9 @@ class Parameter:
             return self.choices[int(value)]
         if self.unit == "dB":
             return "-inf dB" if value <= SILENCE_DB else f"{value:.1f} dB"
-        return f"{value:.2f}"
+        if self.unit == "semitones":
+            return f"{value:+.0f} semitones"
+        return f"{value:.0f} Hz" if self.unit == "Hz" else f"{value:.2f}"
 
     def parse(self, text: str) -> float:
         """The value that `text` means; `format` turned round, units and case optional."""
@@ -76,14 +78,19 @@ class Parameter:
         except ValueError:
             raise BadInput(f"{self.id} is {text!r}: it must be {self.range_text()}.") from None
 
+    @property
+    def _unity(self) -> float:
+        """Where 0 dB lies on the way of a fader."""
+        return _FADER_UNITY if self.high > 0 else 1.0
+
     def to_normalized(self, value: float) -> float:
         """`value` as a position 0..1 of a knob or fader."""
         if self.low == SILENCE_DB:
             if value <= _FADER_BOTTOM_DB:
                 return 0.0
             if value <= 0:
-                return (1 - value / _FADER_BOTTOM_DB) * _FADER_UNITY
-            return _FADER_UNITY + value / self.high * (1 - _FADER_UNITY)
+                return (1 - value / _FADER_BOTTOM_DB) * self._unity
+            return self._unity + value / self.high * (1 - self._unity)
         return (value - self.low) / (self.high - self.low)
 
     def from_normalized(self, position: float) -> float:
@@ -92,9 +99,9 @@ class Parameter:
         if self.low == SILENCE_DB:
             if position == 0:
                 return -math.inf
-            if position <= _FADER_UNITY:
-                return _FADER_BOTTOM_DB * (1 - position / _FADER_UNITY)
-            return (position - _FADER_UNITY) / (1 - _FADER_UNITY) * self.high
+            if position <= self._unity:
+                return _FADER_BOTTOM_DB * (1 - position / self._unity)
+            return (position - self._unity) / (1 - self._unity) * self.high
         return self.check(self.low + position * (self.high - self.low))
 
     def to_target(self, value: float) -> float:
@@ -113,7 +120,7 @@ def _switch(id: str, name: str) -> Parameter:
 
 
 def _table() -> Iterator[Parameter]:
-    for stem in STEMS:
+    for stem in (*STEMS, *GROUPS):
         yield _fader(f"{stem}.gain_db", f"{stem} level")
         yield _switch(f"{stem}.mute", f"{stem} mute")
         yield _switch(f"{stem}.solo", f"{stem} solo")
@@ -125,12 +132,30 @@ def _table() -> Iterator[Parameter]:
     yield Parameter("hpss.separation", "separation factor", 1, 10, 1)
     yield Parameter("hpss.exponent", "mask exponent", 0.25, 8, 1.5, step=0.25)
     yield Parameter("hpss.mask", "mask kind", 0, 1, 0, "choice", 1, ("soft", "binary"))
+    yield Parameter("melody.low_hz", "lowest pitch of the melody", 55, 1760, 80, "Hz")
+    yield Parameter("melody.high_hz", "highest pitch of the melody", 55, 1760, 1100, "Hz")
+    yield Parameter("melody.pan", "place of the melody in the stereo image", -1, 1, 0)
+    yield Parameter("melody.pan_width", "width of that place", 0.05, 2, 2)
+    yield Parameter("key.semitones", "key", -12, 12, 0, "semitones", step=1)
+    yield _fader("microphone.gain_db", "microphone level")
+    yield _switch("microphone.mute", "microphone mute")
+    yield Parameter("microphone.high_pass_hz", "microphone high-pass", 20, 400, 80, "Hz")
+    yield Parameter("microphone.gate_db", "microphone gate", SILENCE_DB, 0, -55, "dB")
+    yield Parameter("microphone.reverb_db", "microphone reverb", SILENCE_DB, 12, -20, "dB")
 
 
 PARAMETERS: dict[str, Parameter] = {parameter.id: parameter for parameter in _table()}
 """Every parameter by its id, in the order of the engine's array of targets."""
 
 INDEX = {id: index for index, id in enumerate(PARAMETERS)}
+
+
+PRESETS: dict[str, dict[str, float | str]] = {
+    "karaoke": {"melody.gain_db": -18},
+    "lead-only": {"melody.solo": "on"},
+    "backing-only": {"melody.mute": "on"},
+}
+"""Values by the ids of parameters, by the name of the preset."""
 
 
 class Control:

@@ -12,12 +12,15 @@ from .errors import BadInput, unknown
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
 MOST_CHANNELS = 8
 
-STEMS = ("percussive", "harmonic", "residual")
+STEMS = ("percussive", "melody", "harmony", "residual")
 """The leaves of the tree of stems, in the order of every array that has a row per stem. They add up to the input."""
+
+GROUPS = {"harmonic": ("melody", "harmony"), "accompaniment": ("percussive", "harmony", "residual")}
+"""Sums of stems, with faders of their own."""
 
 # A bass drum fills two or three bins, a snare or cymbal hundreds: (from hertz, length of the median in hertz).
 _BY_PITCH = ((0.0, 0.0), (120.0, 60.0), (250.0, 1000.0))
-_CAUSAL = dict(harmonic_s=0.1, lookahead_s=0.0, percussive_bands=_BY_PITCH, bias=2.0, exponent=1.5)
+_CAUSAL = dict(harmonic_s=0.1, lookahead_s=0.0, percussive_bands=_BY_PITCH, bias=2.0, exponent=1.5, melody=True)
 
 MODES: dict[str, dict[str, Any]] = {
     "live": dict(_CAUSAL, synthesis_s=0.006, window_ratio=8),  # at 48 kHz: 256 samples, 5.3 ms
@@ -30,6 +33,7 @@ MODES: dict[str, dict[str, Any]] = {
         percussive_bands=_BY_PITCH,
         bias=1.5,
         exponent=2.0,
+        melody=True,
     ),
     "offline": dict(  # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
         synthesis_s=0.0465,
@@ -39,6 +43,7 @@ MODES: dict[str, dict[str, Any]] = {
         percussive_bands=((0.0, 667.0),),
         bias=1.0,
         exponent=2.0,
+        melody=False,
     ),
 }
 
@@ -71,6 +76,8 @@ class Settings:
     percussive_bands : pairs of a frequency and the length of the median along frequency from there on, both in
         hertz, ascending from a frequency of 0
     bias, exponent : where the parameters hpss.bias and hpss.exponent start
+    melody : whether to follow a melody; if not, its stem is silent and the harmony is all that is harmonic
+    transpose : whether the parameter key.semitones may change the key, which adds latency to the output
 
     Raises
     ------
@@ -85,6 +92,8 @@ class Settings:
     percussive_bands: tuple[tuple[float, float], ...] = None  # type: ignore[assignment]
     bias: float = None  # type: ignore[assignment]
     exponent: float = None  # type: ignore[assignment]
+    melody: bool = None  # type: ignore[assignment]
+    transpose: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

@@ -52,31 +52,66 @@ def modules():
     import rtsep.dsp
 
     names = [f"rtsep.dsp.{module.name}" for module in pkgutil.iter_modules(rtsep.dsp.__path__)]
-    return [importlib.import_module(name) for name in [*names, "rtsep.engine", "rtsep.live.callback"]]
+    names += ["rtsep.engine", "rtsep.live.callback", "rtsep.live.player"]
+    return [importlib.import_module(name) for name in names]
 
 
-def compile_all():
-    """Run everything once."""
+def kernels():
+    """All kernels by their names."""
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Dispatcher) and value.py_func.__module__ == module.__name__
+    }
+
+
+def warm_up():
+    """Compile as every program does before there is sound."""
+    from rtsep import engine
+    from rtsep.live import stream
+
+    engine.warm_up()
+    stream.warm_up()
+
+
+def use():
+    """Use the engine in the ways that there are: none may need another compilation."""
     from rtsep.engine import Engine
-    from rtsep.live.stream import warm_up
+    from rtsep.offline.render import follow, separate
+    from rtsep.settings import MODES, Settings
 
-    engine = Engine()
-    engine.prepare(sample_rate=48000, channels=2)
-    engine.process(np.zeros((500, 2), np.float32))
-    engine.reset()
-    warm_up()
+    for mode in MODES:
+        for channels in (1, 2):
+            engine = Engine(Settings(mode=mode, transpose=True))
+            engine.prepare(sample_rate=48000, channels=channels, score=np.ones((3, 2)))
+            engine.parameters["key.semitones"] = 2
+            block = np.zeros((5000, channels), np.float32)
+            engine.process(block[:4000], np.zeros(4000, np.float32))
+            engine.process_stems(block[:0])
+            engine.process_stems(block[:4000])
+            engine.reset()
+    separate(block, sample_rate=48000, mix=True)
+    follow(np.asfortranarray(block), sample_rate=48000)
 
 
 def main():
-    compile_all()
-    report = {}
+    warm_up()
+    compiled = {name: len(dispatcher.signatures) for name, dispatcher in kernels().items()}
+    use()
+    report = {
+        name: dict(
+            signatures=compiled[name],
+            late=len(dispatcher.signatures) - compiled[name],
+            findings=audited(dispatcher),
+        )
+        for name, dispatcher in kernels().items()
+    }
     for module in modules():
         for name, value in vars(module).items():
-            if isinstance(value, Dispatcher) and value.py_func.__module__ == module.__name__:
-                report[f"{module.__name__}.{name}"] = dict(signatures=len(value.signatures), findings=audited(value))
-            elif type(value).__name__ == "Callback":
+            if type(value).__name__ == "Callback":
                 llvm = value._compiled.inspect_llvm()
-                report[f"{module.__name__}.{name}"] = dict(signatures=1, findings=findings(llvm))
+                report[f"{module.__name__}.{name}"] = dict(signatures=1, late=0, findings=findings(llvm))
     json.dump(report, sys.stdout)
 
 

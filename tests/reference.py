@@ -85,16 +85,21 @@ def stems(
     separation: float = 1,
     exponent: float = 2,
     binary: bool = False,
+    melody: Array | None = None,
 ) -> dict[str, Array]:
-    """The stems (samples, channels) of `sound`, in place. Those of the last `latency` samples are not complete."""
+    """The stems (samples, channels) of `sound`, in place. Those of the last `latency` samples are not complete.
+
+    `melody` (frames, bins) is the share that it has in each frame, as it is masked; none if left out.
+    """
     sound = np.asarray(sound, np.float64)
     transformed = spectra(sound, sizes)
     magnitude = np.sqrt((np.abs(transformed) ** 2).sum(1))
-    percussive_mask, harmonic_mask = masks(*medians(magnitude, sizes), bias, separation, exponent, binary)
-    due = transformed[: len(percussive_mask)]
-    percussive = resynthesized(due * percussive_mask[:, None], len(sound), sizes)
-    harmonic = resynthesized(due * harmonic_mask[:, None], len(sound), sizes)
-    return {"percussive": percussive, "harmonic": harmonic, "residual": sound - percussive - harmonic}
+    percussive, harmonic = masks(*medians(magnitude, sizes), bias, separation, exponent, binary)
+    share = np.zeros_like(harmonic) if melody is None else melody[: len(harmonic)]
+    parts = {"percussive": (1 - share) * percussive, "melody": share, "harmony": (1 - share) * harmonic}
+    due = transformed[: len(harmonic)]
+    made = {stem: resynthesized(due * mask[:, None], len(sound), sizes) for stem, mask in parts.items()}
+    return {**made, "residual": sound - sum(made.values())}
 
 
 def limited(sound: Array, ceiling: float, sample_rate: float, release_s: float = 0.1) -> Array:

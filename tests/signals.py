@@ -1,5 +1,7 @@
 """Test sounds: short, seeded, float32 of (samples, channels)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,20 @@ def music(samples: int, sample_rate: float, channels: int = 1, seed: int = 1) ->
         hits += np.where(since >= 0, np.exp(-80 * np.abs(since)), 0) * random.standard_normal(samples)
     balance = np.linspace(1, 0.3, channels)
     return (0.06 * chords[:, None] * balance + 0.15 * hits[:, None] * balance[::-1]).astype(np.float32)
+
+
+def tune(samples: int, sample_rate: float, pitches: Sequence[float] = (220,), note_s: float = 1.0) -> Sound:
+    """A voice of eight partials that goes to the next of `pitches` (Hz) each `note_s`, and stays at the last."""
+    notes = np.minimum(np.arange(samples) / sample_rate / note_s, len(pitches) - 1).astype(int)
+    turns = np.cumsum(np.asarray(pitches, float)[notes]) / sample_rate
+    partials = [number for number in range(1, 9) if number * max(pitches) < 0.45 * sample_rate]
+    return 0.1 * sum(np.sin(2 * np.pi * n * turns) / n for n in partials).astype(np.float32)[:, None]
+
+
+def song(samples: int, sample_rate: float, channels: int = 1, seed: int = 1) -> Sound:
+    """Music with a voice in front, something for every stem; its values are 24-bit samples."""
+    voice = tune(samples, sample_rate, (330, 392, 349.2), 0.3)
+    return (np.rint((music(samples, sample_rate, channels, seed) / 2 + voice) * 2**23) / 2**23).astype(np.float32)
 
 
 def hum(samples: int, sample_rate: float, seed: int = 1) -> Sound:

@@ -1,5 +1,7 @@
 """Engine: the whole path. On time, to the last bit, equal to the slow truth, and calm whatever comes in."""
 
+import functools
+import itertools
 import math
 
 import numpy as np
@@ -7,10 +9,11 @@ import pytest
 import reference
 import signals
 
+from rtsep.dsp import key, microphone
 from rtsep.engine import Engine
 from rtsep.errors import BadInput
-from rtsep.parameters import PARAMETERS
-from rtsep.settings import MODES, STEMS, Settings
+from rtsep.parameters import INDEX, PARAMETERS
+from rtsep.settings import GROUPS, MODES, STEMS, Settings
 
 RATES = (8000, 16000, 22050, 44100, 48000, 96000, 192000)
 BLOCKS = (1, 37, 63, 64, 65, 480, 4096, "random")
@@ -18,9 +21,9 @@ EVERY_MODE = pytest.mark.parametrize("mode", MODES)
 EVERY_RATE = pytest.mark.parametrize("rate", RATES)
 
 
-def engine_for(mode="balanced", rate=48000, channels=1, changes=None, **settings):
+def engine_for(mode="balanced", rate=48000, channels=1, changes=None, score=None, **settings):
     engine = Engine(Settings(mode=mode, **settings))
-    engine.prepare(sample_rate=rate, channels=channels)
+    engine.prepare(sample_rate=rate, channels=channels, score=score)
     for id, value in (changes or {}).items():
         engine.parameters[id] = value
     return engine
@@ -35,9 +38,10 @@ def cut(sound, block):
         start += length
 
 
-def processed(engine, sound, block=1024):
-    """The output for the whole `sound`."""
-    return np.concatenate([engine.process(part) for part in cut(sound, block)])
+def processed(engine, sound, block=1024, voice=None):
+    """The output for the whole `sound`, and the `voice` (samples,) of a microphone if there is one."""
+    voices = itertools.repeat(None) if voice is None else cut(voice, block)
+    return np.concatenate([engine.process(*pair) for pair in zip(cut(sound, block), voices, strict=voice is not None)])
 
 
 def parted(engine, sound, block=1024):
@@ -45,10 +49,29 @@ def parted(engine, sound, block=1024):
     return np.concatenate([list(engine.process_stems(part).values()) for part in cut(sound, block)], axis=1)
 
 
-def truth_of(engine, sound):
-    """What the stems of `engine` should be for the whole `sound`."""
-    names = ("bias", "separation", "exponent", "mask")
-    return reference.stems(sound, engine.sizes, *(engine.parameters[f"hpss.{name}"].value for name in names))
+def true(engine, sound):
+    """The stems of `engine` for the whole `sound`, and what they should be, given the shares of the melody."""
+    stems, shares = [], []
+    for part in cut(sound, engine.sizes.hop_size):
+        stems.append(list(engine.process_stems(part).values()))
+        shares.append(engine.state.share.copy())
+    values = [engine.parameters[f"hpss.{name}"].value for name in ("bias", "separation", "exponent", "mask")]
+    melody = np.array(shares)[engine.sizes.lookahead_frames :]
+    assert (melody.max() > 0.1) == engine.settings.melody
+    return np.concatenate(stems, axis=1), reference.stems(sound, engine.sizes, *values, melody)
+
+
+def gains_of(engine):
+    """The gain of each stem, from its own fader and from those of its groups."""
+    gains = {}
+    value = {id: engine.parameters[id].value for id in PARAMETERS}
+    soloed = [fader for fader in (*STEMS, *GROUPS) if value[f"{fader}.solo"]]
+    for stem in STEMS:
+        faders = [stem, *(group for group, members in GROUPS.items() if stem in members)]
+        heard = not soloed or any(fader in soloed for fader in faders)
+        muted = any(value[f"{fader}.mute"] for fader in faders)
+        gains[stem] = 10 ** (sum(value[f"{fader}.gain_db"] for fader in faders) / 20) if heard and not muted else 0.0
+    return gains
 
 
 def decibels(error, signal):
@@ -63,31 +86,30 @@ def decibels(error, signal):
 def test_stems_equal_the_slow_truth_over_the_whole_sound(mode, separation, exponent):
     rate = 16000
     engine = engine_for(mode, rate, 2, {"hpss.separation": separation, "hpss.exponent": exponent})
-    sound = signals.music(rate // 2 + engine.latency, rate, 2)
-    stems = parted(engine, sound)[:, engine.latency :]
-    truth = truth_of(engine, sound)
-    for stem, got in zip(STEMS, stems, strict=True):
+    sound = signals.song(rate // 2 + engine.latency, rate, 2)
+    stems, truth = true(engine, sound)
+    for stem, got in zip(STEMS, stems[:, engine.latency :], strict=True):
         np.testing.assert_allclose(got, truth[stem][: len(got)], atol=2e-6, err_msg=stem)
 
 
 @pytest.mark.parametrize("mode, rate", (("live", 44100), ("balanced", 48000), ("quality", 48000), ("offline", 44100)))
 def test_output_equals_the_slow_truth_at_the_rates_of_music(mode, rate):
-    gains = {"percussive": -12, "harmonic": 3, "residual": -6}
-    changes = {f"{stem}.gain_db": gain for stem, gain in gains.items()}
+    gains = {"percussive": -12, "melody": 6, "harmony": -2, "residual": -6, "harmonic": 3, "accompaniment": 1}
+    changes = {f"{fader}.gain_db": gain for fader, gain in gains.items()}
     engine = engine_for(mode, rate, 1, {**changes, "hpss.separation": 2, "output.gain_db": -3})
-    sound = signals.music(rate // 4 + engine.latency, rate)
+    sound = signals.song(rate // 4 + engine.latency, rate)
+    _, stems = true(engine, sound)
+    engine.reset()
     output = processed(engine, sound)[engine.latency :]
-    stems = truth_of(engine, sound)
-    truth = sum(10 ** (gain / 20) * stems[stem] for stem, gain in gains.items()) * 10 ** (-3 / 20)
+    truth = sum(gain * stems[stem] for stem, gain in gains_of(engine).items()) * 10 ** (-3 / 20)
     np.testing.assert_allclose(output, truth[: len(output)], atol=2e-6)
 
 
 def test_binary_masks_equal_the_slow_truth_but_for_bins_on_the_edge():
     engine = engine_for("balanced", 16000, 1, {"hpss.mask": "binary", "hpss.separation": 1.5})
-    sound = signals.music(16000, 16000)
-    stems = parted(engine, sound)[:, engine.latency :]
-    truth = truth_of(engine, sound)
-    for stem, got in zip(STEMS, stems, strict=True):
+    sound = signals.song(16000, 16000)
+    stems, truth = true(engine, sound)
+    for stem, got in zip(STEMS, stems[:, engine.latency :], strict=True):
         error = got - truth[stem][: got.shape[0]]
         assert 20 * np.log10(np.std(error) / np.std(sound)) < -60, stem
 
@@ -97,16 +119,16 @@ OWN = (
     dict(window_ratio=1, lookahead_s=0.02),
     dict(percussive_bands=((0, 0), (3000, 4000)), bias=0.5, exponent=4.0),
     dict(synthesis_s=0.1, harmonic_s=0.0),
+    dict(melody=False),
 )
 
 
 @pytest.mark.parametrize("settings", OWN)
 def test_settings_of_ones_own_equal_the_slow_truth(settings):
     engine = engine_for("balanced", 16000, 1, **settings)
-    sound = signals.music(8000, 16000)
-    stems = parted(engine, sound)[:, engine.latency :]
-    truth = truth_of(engine, sound)
-    for stem, got in zip(STEMS, stems, strict=True):
+    sound = signals.song(8000, 16000)
+    stems, truth = true(engine, sound)
+    for stem, got in zip(STEMS, stems[:, engine.latency :], strict=True):
         np.testing.assert_allclose(got, truth[stem][: len(got)], atol=2e-6, err_msg=stem)
 
 
@@ -118,9 +140,10 @@ def test_the_offline_mode_equals_librosa_on_inner_frames():
     stems = parted(engine, sound)[:, engine.latency :, 0]
     harmonic, percussive = librosa.decompose.hpss(librosa.stft(sound[:, 0].astype(float)), kernel_size=31)
     inner = slice(20 * 512, len(stems[0]) - 2048)
-    for stem, spectra in (("harmonic", harmonic), ("percussive", percussive)):
+    for stem, spectra in (("harmony", harmonic), ("percussive", percussive)):
         theirs = librosa.istft(spectra, length=len(sound))[inner]
         np.testing.assert_allclose(stems[STEMS.index(stem)][inner], theirs, atol=2e-5, err_msg=stem)
+    assert not stems[STEMS.index("melody")].any()
 
 
 # Blocks
@@ -128,13 +151,19 @@ def test_the_offline_mode_equals_librosa_on_inner_frames():
 
 @EVERY_MODE
 def test_any_block_size_gives_the_same_sound_to_the_last_bit(mode):
-    sound = signals.music(9000, 16000, 2)
+    sound, voice = signals.song(9000, 16000, 2), signals.tune(9000, 16000, (196,))[:, 0]
     changes = {"percussive.gain_db": -9, "hpss.separation": 2, "limiter": "on", "limiter.ceiling_db": -20}
-    whole = processed(engine_for(mode, 16000, 2, changes), sound, 4096)
-    stems = parted(engine_for(mode, 16000, 2, changes), sound, 4096)
+    changes |= {"melody.gain_db": 3, "key.semitones": 3, "microphone.gain_db": -9}
+
+    def fresh():
+        return engine_for(mode, 16000, 2, changes, transpose=True)
+
+    whole = processed(fresh(), sound, 4096, voice)
+    stems = parted(fresh(), sound, 4096)
+    assert np.any(whole[-1000:]) and np.any(stems[STEMS.index("melody")]) == fresh().settings.melody
     for block in BLOCKS:
-        assert np.array_equal(processed(engine_for(mode, 16000, 2, changes), sound, block), whole), block
-        assert np.array_equal(parted(engine_for(mode, 16000, 2, changes), sound, block), stems), block
+        assert np.array_equal(processed(fresh(), sound, block, voice), whole), block
+        assert np.array_equal(parted(fresh(), sound, block), stems), block
 
 
 def test_an_empty_block_changes_nothing():
@@ -189,7 +218,7 @@ def test_stems_add_up_to_the_delayed_input_below_minus_120_db(mode, rate):
 def test_transforms_alone_already_add_up_where_no_residual_mends_them(mode, separation):
     engine = engine_for(mode, 16000, 1, {"hpss.separation": separation})
     sound = signals.noise(engine.latency + 4000)
-    residual = parted(engine, sound)[2, engine.latency :]
+    residual = parted(engine, sound)[-1, engine.latency :]
     if separation == 1:
         assert decibels(residual, sound) < -120
     else:
@@ -201,30 +230,78 @@ def test_stems_of_24_bit_sound_add_up_to_the_last_bit(mode):
     engine = engine_for(mode, channels=2, changes={"hpss.separation": 1.5})
     sound = signals.noise_24_bit(engine.latency + 5000, 2)
     stems = parted(engine, sound)[:, engine.latency :]
-    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
-        a, b, c = (stems[index] for index in order)
-        assert np.array_equal(a + b + c, sound[: -engine.latency])
+    for order in itertools.permutations(stems):
+        assert np.array_equal(sum(order), sound[: -engine.latency])
 
 
 @EVERY_MODE
 def test_all_mutes_give_exact_silence(mode):
-    engine = engine_for(mode, channels=2, changes={f"{stem}.mute": 1 for stem in STEMS})
-    assert not processed(engine, signals.noise_24_bit(20000, 2)).any()
+    for faders in (STEMS, GROUPS, ("harmony", "melody", "accompaniment"), ("harmonic", "residual", "percussive")):
+        for closed in ({"mute": 1}, {"gain_db": "-inf"}):
+            changes = {f"{fader}.{what}": value for fader in faders for what, value in closed.items()}
+            for sound in (signals.noise_24_bit(9000, 2), signals.song(9000, 48000, 2)):
+                assert not processed(engine_for(mode, channels=2, changes=changes), sound).any()
 
 
-def test_mute_solo_and_a_closed_fader_leave_what_they_say():
-    sound = signals.noise_24_bit(8000, 1)
-    percussive, harmonic, residual = parted(engine_for(changes={"hpss.separation": 2}), sound)
+LEFT = (
+    ("percussive.mute", "melody harmony residual"),
+    ("percussive.gain_db", "melody harmony residual"),
+    ("percussive.solo", "percussive"),
+    ("percussive.solo melody.solo", "percussive melody"),
+    ("percussive.solo percussive.mute", ""),
+    ("harmonic.mute", "percussive residual"),
+    ("harmonic.gain_db", "percussive residual"),
+    ("harmonic.solo", "melody harmony"),
+    ("accompaniment.mute", "melody"),
+    ("accompaniment.solo", "percussive harmony residual"),
+    ("harmonic.solo melody.mute", "harmony"),
+    ("harmonic.solo melody.solo", "melody harmony"),
+    ("harmonic.solo accompaniment.solo", "percussive melody harmony residual"),
+    ("harmonic.solo residual.solo", "melody harmony residual"),
+    ("melody.solo harmonic.mute", ""),
+    ("melody.solo accompaniment.mute", "melody"),
+    ("harmonic.solo accompaniment.mute", "melody"),
+    ("harmonic.mute accompaniment.gain_db", ""),
+)
 
-    def heard(**changes):
-        named = {id.replace("__", "."): value for id, value in changes.items()}
-        return processed(engine_for(changes={"hpss.separation": 2, **named}), sound)
 
-    assert np.array_equal(heard(percussive__mute=1), harmonic + residual)
-    assert np.array_equal(heard(percussive__gain_db="-inf"), harmonic + residual)
-    assert np.array_equal(heard(percussive__solo=1), percussive)
-    assert np.array_equal(heard(percussive__solo=1, harmonic__solo=1), percussive + harmonic)
-    assert not heard(percussive__solo=1, percussive__mute=1).any()
+@pytest.mark.parametrize("moved, left", LEFT)
+def test_mutes_solos_and_closed_faders_of_stems_and_groups_leave_what_they_say(moved, left):
+    sound, separation = signals.song(12000, 16000), {"hpss.separation": 2}
+    stems = dict(zip(STEMS, parted(engine_for("balanced", 16000, 1, separation), sound), strict=True))
+    assert all(stem.any() for stem in stems.values())
+    changes = {id: "-inf" if id.endswith("gain_db") else "on" for id in moved.split()}
+    heard = processed(engine_for("balanced", 16000, 1, separation | changes), sound)
+    assert np.array_equal(heard, sum((stems[stem] for stem in left.split()), np.zeros_like(sound)))
+
+
+def test_any_setting_of_all_faders_weighs_the_stems_by_their_own_and_their_groups_gains():
+    sound, random = signals.song(6000, 16000), np.random.default_rng(1)
+    stems = parted(engine_for("live", 16000, 1, {"hpss.separation": 2}), sound)
+    seen = set()
+    for _ in range(60):
+        engine = engine_for("live", 16000, 1, {"hpss.separation": 2})
+        for fader in (*STEMS, *GROUPS):
+            engine.parameters[f"{fader}.gain_db"] = random.choice([-math.inf, -6, 0, 0, 3])
+            engine.parameters[f"{fader}.mute"] = random.random() < 0.1
+            engine.parameters[f"{fader}.solo"] = random.random() < 0.1
+        gains = list(gains_of(engine).values())
+        seen.add(tuple(gain > 0 for gain in gains))
+        output = processed(engine, sound)
+        np.testing.assert_allclose(output, np.tensordot(gains, stems, 1), atol=1e-6)
+        assert output.any() == any(gains)
+    assert len(seen) > 10
+
+
+@EVERY_MODE
+def test_stems_add_up_to_the_input_and_groups_to_what_their_faders_let_through(mode):
+    sound = signals.song(20000, 48000, 2)
+    engine = engine_for(mode, channels=2, changes={"hpss.separation": 2})
+    stems = dict(zip(STEMS, parted(engine, sound), strict=True))
+    for group, members in GROUPS.items():
+        solo = engine_for(mode, channels=2, changes={"hpss.separation": 2, f"{group}.solo": 1})
+        assert np.array_equal(processed(solo, sound), sum(stems[member] for member in members))
+    assert np.array_equal(sum(stems.values())[engine.latency :], sound[: -engine.latency])
 
 
 @EVERY_MODE
@@ -236,10 +313,11 @@ def test_bypass_is_the_delayed_input_to_the_last_bit(mode):
 
 @EVERY_RATE
 def test_faders_that_return_to_unity_end_at_the_input_to_the_last_bit(rate):
-    engine = engine_for("live", rate, 1, {"percussive.gain_db": 12, "output.gain_db": -6, "limiter": "on"})
+    moved = {"percussive.gain_db": 12, "output.gain_db": -6, "harmonic.gain_db": -20, "accompaniment.mute": 1}
+    engine = engine_for("live", rate, 1, {**moved, "limiter": "on"})
     sound = signals.noise(3 * rate, level=0.2).clip(-0.8, 0.8)
     processed(engine, sound[: rate // 2], 4096)
-    for id in ("percussive.gain_db", "output.gain_db"):
+    for id in moved:
         engine.parameters[id] = 0
     output = processed(engine, sound[rate // 2 :], 4096)
     assert np.array_equal(output[-rate:], sound[-rate - engine.latency : -engine.latency])
@@ -264,18 +342,23 @@ def test_bypass_crossfades_while_it_sounds_and_is_exact_thereafter():
 def test_equal_channels_give_equal_stems(mode):
     sound = np.repeat(signals.music(12000, 16000), 2, 1)
     stems = parted(engine_for(mode, 16000, 2), sound)
-    assert np.array_equal(stems[:, :, 0], stems[:, :, 1]) and stems[0].any() and stems[1].any()
+    assert np.array_equal(stems[:, :, 0], stems[:, :, 1])
+    assert stems[STEMS.index("percussive")].any() and stems[STEMS.index("harmony")].any()
 
 
 @EVERY_MODE
 def test_a_sound_on_one_side_stays_there(mode):
-    sound = np.concatenate([signals.music(12000, 16000), np.zeros((12000, 1), np.float32)], 1)
-    stems = parted(engine_for(mode, 16000, 2, {"hpss.separation": 2}), sound)
-    assert not stems[:, :, 1].any() and all(stem.any() for stem in stems[:, :, 0])
+    sound = np.concatenate([signals.song(12000, 16000), np.zeros((12000, 1), np.float32)], 1)
+    engine = engine_for(mode, 16000, 2, {"hpss.separation": 2})
+    stems = dict(zip(STEMS, parted(engine, sound), strict=True))
+    assert not any(stem[:, 1].any() for stem in stems.values())
+    assert {name for name, stem in stems.items() if stem[:, 0].any()} == {*STEMS} - (
+        set() if engine.settings.melody else {"melody"}
+    )
 
 
 def test_masks_are_common_to_all_channels_so_the_image_stays():
-    mono = signals.music(12000, 16000)
+    mono = signals.song(12000, 16000)
     stems = parted(engine_for("balanced", 16000, 2), np.concatenate([mono, -mono / 2], 1))
     np.testing.assert_allclose(stems[:, :, 1], -stems[:, :, 0] / 2, atol=3e-7)
 
@@ -291,8 +374,9 @@ def test_a_separation_factor_of_driedger_leaves_noise_to_the_residual():
     energy = {}
     for factor in (1, 2, 4):
         engine = engine_for("quality", rate, 1, {"hpss.separation": factor, "hpss.mask": "binary"})
-        stems = parted(engine, sound)[:, engine.latency + 4000 :]
-        energy[factor] = dict(zip(STEMS, (stems.astype(float) ** 2).mean((1, 2)), strict=True))
+        percussive, melody, harmony, residual = parted(engine, sound)[:, engine.latency + 4000 :].astype(float)
+        heard = {"percussive": percussive, "harmonic": melody + harmony, "residual": residual}
+        energy[factor] = {name: (stem**2).mean() for name, stem in heard.items()}
     assert energy[1]["residual"] < 1e-12
     assert 0 < energy[2]["residual"] < energy[4]["residual"]
     assert energy[4]["residual"] > 0.5 * 0.03**2 and energy[4]["percussive"] < 0.1 * energy[1]["percussive"]
@@ -304,11 +388,20 @@ def test_every_mode_puts_a_tone_into_harmonic_and_a_click_into_percussive(mode):
     rate = 44100
     engine = engine_for(mode, rate)
     tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)[:, None]
-    steady = parted(engine, tone)[:, rate // 2 :]
-    assert np.std(steady[1]) > 8 * np.std(steady[0])
+    percussive, melody, harmony, _ = parted(engine, tone)[:, rate // 2 :]
+    assert np.std(melody + harmony) > 8 * np.std(percussive)
     engine.reset()
-    click = parted(engine, signals.impulse(rate, rate // 2))
-    assert np.std(click[0]) > 30 * np.std(click[1])
+    percussive, melody, harmony, _ = parted(engine, signals.impulse(rate, rate // 2))
+    assert np.std(percussive) > 30 * np.std(melody + harmony)
+
+
+@EVERY_MODE
+def test_every_mode_that_follows_a_melody_puts_a_voice_into_it(mode):
+    rate = 44100
+    engine = engine_for(mode, rate)
+    voice = signals.tune(rate, rate, (220, 247, 262, 294), 0.25)
+    _, melody, harmony, _ = parted(engine, voice)[:, rate // 4 :]
+    assert not melody.any() if mode == "offline" else np.std(melody) > 2 * np.std(harmony)
 
 
 # Memory
@@ -316,17 +409,28 @@ def test_every_mode_puts_a_tone_into_harmonic_and_a_click_into_percussive(mode):
 
 @EVERY_MODE
 def test_reset_equals_fresh_and_no_reset_differs(mode):
-    sound = signals.music(12000, 16000, 2)
-    changes = {"percussive.gain_db": -6, "limiter": "on", "limiter.ceiling_db": -20}
-    fresh = processed(engine_for(mode, 16000, 2, changes), sound)
-    engine = engine_for(mode, 16000, 2, changes)
-    processed(engine, signals.noise(5003, 2))
-    assert not np.array_equal(processed(engine, sound), fresh)
+    sound, voice = signals.song(12000, 16000, 2), signals.tune(12000, 16000, (196,))[:, 0]
+    changes = {"percussive.gain_db": -6, "limiter": "on", "limiter.ceiling_db": -20, "key.semitones": -3}
+    score = np.repeat([[0, 0], [300, 400]], 30, axis=0)
+
+    def heard(engine):
+        output = processed(engine, sound, voice=voice)
+        measured = [*engine.meters, engine.state.microphone.level, engine.state.microphone.open, engine.state.position]
+        return [output, *(array.copy() for array in measured)]
+
+    def same(one, other):
+        return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+    engine = engine_for(mode, 16000, 2, changes, score, transpose=True)
+    fresh = heard(engine)
+    engine = engine_for(mode, 16000, 2, changes, score, transpose=True)
+    processed(engine, signals.song(5003, 16000, 2, seed=2), voice=signals.noise(5003)[:, 0])
+    assert not np.array_equal(heard(engine)[0], fresh[0])
     engine.reset()
-    assert np.array_equal(processed(engine, sound), fresh)
+    assert same(heard(engine), fresh)
     assert engine.parameters["percussive.gain_db"].value == -6
-    engine.prepare(sample_rate=16000, channels=2)
-    assert np.array_equal(processed(engine, sound), fresh)
+    engine.prepare(sample_rate=16000, channels=2, score=score)
+    assert same(heard(engine), fresh)
 
 
 def test_two_engines_do_not_disturb_each_other():
@@ -347,7 +451,7 @@ def test_two_engines_do_not_disturb_each_other():
 @pytest.mark.parametrize("bad", (math.nan, math.inf, -math.inf, 1e30, -3e38, 1e-40))
 def test_what_is_no_sound_counts_as_silence_and_sound_is_back_within_one_latency(mode, bad):
     changes = {"percussive.gain_db": -6}
-    sound = signals.music(12000, 16000, 2)
+    sound = signals.song(12000, 16000, 2)
     spoilt, silent = sound.copy(), sound.copy()
     spoilt[3000:6000], silent[3000:6000] = bad, 0
     output = processed(engine_for(mode, 16000, 2, changes), spoilt)
@@ -360,8 +464,10 @@ def test_what_is_no_sound_counts_as_silence_and_sound_is_back_within_one_latency
 
 @EVERY_MODE
 def test_silence_in_gives_exact_silence_out(mode):
-    for changes in ({}, {"percussive.gain_db": 12, "output.gain_db": 12, "limiter": "on"}):
-        assert not processed(engine_for(mode, channels=2, changes=changes), signals.constant(20000, 0, 2)).any()
+    silence = signals.constant(20000, 0, 2)
+    for changes in ({}, {"percussive.gain_db": 12, "output.gain_db": 12, "limiter": "on", "key.semitones": 5}):
+        engine = engine_for(mode, channels=2, changes=changes, transpose=True)
+        assert not processed(engine, silence, voice=silence[:, 0]).any()
 
 
 @EVERY_MODE
@@ -387,7 +493,7 @@ def test_the_limiter_is_exactly_transparent_below_its_ceiling():
 
 # No click
 
-AUDIBLE = {"percussive.gain_db": -9, "residual.gain_db": 3, "hpss.separation": 1.5}
+AUDIBLE = {"percussive.gain_db": -9, "melody.gain_db": 6, "residual.gain_db": 3, "hpss.separation": 1.5}
 STEPS = [
     (id, start, end)
     for id, parameter in PARAMETERS.items()
@@ -399,28 +505,359 @@ STEPS = [
     )
     if start != end
 ]
+STEP_RATE, STEP_AT = 48000, 14400
+PLACES = (0, 50, 111, 170, 300, 391)  # on the wave, at which a step may come
+ONE_PLACE = [id for id in PARAMETERS if id.startswith(("microphone", "melody.pan"))]
+NEEDED = {
+    "limiter": {"limiter": "on", "limiter.ceiling_db": -24, "output.gain_db": 12},
+    "melody": {"melody.pan_width": 0.3},
+}
+
+
+def smooth(samples, id):
+    """A steady sound on which a step of parameter `id` is heard."""
+    seconds = np.arange(samples) / STEP_RATE
+    if id == "key.semitones":  # one sine: more would meet in other phases, and so with other slopes, after a step
+        return 0.3 * np.sin(2 * np.pi * 220 * seconds)[:, None]
+    if id in ("melody.low_hz", "melody.high_hz"):  # a voice within one of the ranges alone
+        voice = signals.tune(samples, STEP_RATE, (60 if id == "melody.low_hz" else 1400,))
+        return voice + signals.hum(samples, STEP_RATE) / 20
+    return signals.hum(samples, STEP_RATE) + signals.tune(samples, STEP_RATE) / 2
+
+
+def played(mode, id, before, after, later=0):
+    """A steady sound while parameter `id` steps from one value to the other, its second half.
+
+    It sounds in each channel at another place, unless it is the number of channels that matters.
+    """
+    stage = id.partition(".")[0]
+    sung = stage == "microphone"
+    sound = smooth(2 * STEP_AT + PLACES[-1], id)
+    channels = np.concatenate([sound[place:][: 2 * STEP_AT] for place in PLACES], 1)
+    if id in ONE_PLACE:
+        channels = sound[: 2 * STEP_AT] * ([1] if sung else [1, 0.5])
+    voice = signals.hum(2 * STEP_AT, STEP_RATE, seed=2)[:, 0] if sung else None
+    changes = {**AUDIBLE, **NEEDED.get(stage, {}), id: before}
+    engine = engine_for(mode, STEP_RATE, channels.shape[1], changes, transpose=stage == "key")
+    parts = []
+    for value, part in ((before, slice(STEP_AT + later)), (after, slice(STEP_AT + later, None))):
+        engine.parameters[id] = value
+        parts.append(processed(engine, channels[part], voice=voice[part] if sung else None))
+    return np.concatenate(parts)[STEP_AT // 2 :]
+
+
+def jump(output):
+    """The largest step from one sample to the next."""
+    return np.abs(np.diff(output, axis=0)).max()
+
+
+@functools.cache
+def steady(mode, id, value):
+    """How the sound jumps while nothing is moved, and how it ends."""
+    output = played(mode, id, value, value)
+    return jump(output), output[-100:]
 
 
 @pytest.mark.parametrize("mode", ("live", "balanced"))
 @pytest.mark.parametrize("id, start, end", STEPS)
 def test_no_step_of_a_parameter_makes_a_click(mode, id, start, end):
-    rate, at = 48000, 24000
-    sound = signals.hum(2 * at, rate)
-    base = {"limiter": "on", "limiter.ceiling_db": -24} if id.startswith("limiter") else {}
-    base = {**AUDIBLE, **base}
-
-    def jump(output):
-        return np.abs(np.diff(output[at // 2 :, 0])).max()
-
-    steady = max(jump(processed(engine_for(mode, rate, 1, {**base, id: value}), sound)) for value in (start, end))
-    worst = 0.0
-    for later in (0, 50, 111, 170, 300, 391):  # other places on the wave
-        engine = engine_for(mode, rate, 1, {**base, id: start})
-        first = processed(engine, sound[: at + later])
-        engine.parameters[id] = end
-        worst = max(worst, jump(np.concatenate([first, processed(engine, sound[at + later :])])))
+    (before, old), (after, new) = steady(mode, id, start), steady(mode, id, end)
+    assert not np.array_equal(old, new)  # else this would test nothing
+    laters = PLACES if id in ONE_PLACE else (0,)
+    worst = max(jump(played(mode, id, start, end, later)) for later in laters)
     # A gain that glides over 10 ms adds a little slope of its own to that of the sound.
-    assert worst <= 1.25 * steady + 1e-3
+    assert worst <= 1.25 * max(before, after) + 1e-3
+
+
+# The microphone
+
+
+def sung(engine, voice, sound=None, block=1024):
+    """The output for a `voice` (samples,), beside silence or a sound."""
+    silence = np.zeros((len(voice), engine.channels), np.float32)
+    return processed(engine, silence if sound is None else sound, block, voice)
+
+
+DRY = {"microphone.gate_db": "-inf", "microphone.reverb_db": "-inf", "microphone.high_pass_hz": 20}
+
+
+@EVERY_MODE
+@pytest.mark.parametrize("transpose", (False, True))
+def test_the_microphone_is_heard_at_once(mode, transpose):
+    engine = engine_for(mode, changes={**DRY, "key.semitones": 3}, transpose=transpose)
+    output = sung(engine, signals.impulse(3000, 777)[:, 0])
+    assert not output[:777].any()
+    assert output[777] == pytest.approx(1, abs=0.01) and np.abs(output[778:]).max() < 0.01
+
+
+@pytest.mark.parametrize("channels", (1, 2, 3))
+def test_the_microphone_goes_its_own_way_with_its_own_parameters(channels):
+    rate, samples = 16000, 12000
+    voice = signals.tune(samples, rate, (110, 131), 0.3)[:, 0] * (np.arange(samples) % 6000 < 3000)
+    first = {"gain_db": -6, "high_pass_hz": 200, "gate_db": -30, "reverb_db": 3, "mute": 0}
+    later = {"gain_db": 3, "high_pass_hz": 40, "gate_db": -60, "reverb_db": -30, "mute": 0}
+    muted = {**later, "mute": 1}
+    engine = engine_for("live", rate, channels)
+    state, truth, output = microphone.prepare(rate, channels), np.zeros((samples, channels), np.float32), []
+    for start, values in ((0, first), (5000, later), (9000, muted)):
+        part = slice(start, {0: 5000, 5000: 9000}.get(start))
+        for name, value in values.items():
+            engine.parameters[f"microphone.{name}"] = value
+        output.append(sung(engine, voice[part]))
+        names = ("microphone.gain_db", "microphone.high_pass_hz", "microphone.gate_db", "microphone.reverb_db")
+        gain, *others = (engine.state.targets[INDEX[name]] for name in names)
+        gain = np.float32(0) if values["mute"] else gain
+        for block, its in zip(cut(voice[part, np.newaxis], 1024), cut(truth[part], 1024), strict=True):
+            microphone.process(state, gain, *others, block, its)
+    np.testing.assert_allclose(np.concatenate(output), truth, atol=1e-6)
+    assert engine.state.microphone.level[0] == state.level[0]
+
+
+@EVERY_MODE
+def test_the_microphone_is_added_to_what_is_heard_without_it(mode):
+    sound, voice = signals.song(9000, 16000, 2), signals.tune(9000, 16000, (196,))[:, 0]
+    changes = {"percussive.mute": 1, "key.semitones": 4, "bypass": 0}
+
+    def engine():
+        return engine_for(mode, 16000, 2, changes, transpose=True)
+
+    alone = processed(engine(), sound)
+    assert np.array_equal(sung(engine(), np.zeros(9000, np.float32), sound), alone)
+    np.testing.assert_allclose(sung(engine(), voice, sound), alone + sung(engine(), voice), atol=1e-6)
+
+
+def test_the_microphone_s_level_glides():
+    rate = 16000
+    engine = engine_for("live", rate, 1, {**DRY, "microphone.gain_db": 0})
+    voice = signals.tune(2 * rate, rate, (1000,))[:, 0]
+    plain = sung(engine_for("live", rate, 1, DRY), voice)
+    before = sung(engine, voice[:rate])
+    engine.parameters["microphone.gain_db"] = -20
+    output = np.concatenate([before, sung(engine, voice[rate:])])
+    gain = 0.1 + 0.9 * np.exp(-np.arange(1, rate + 1) / (0.01 * rate))
+    assert np.array_equal(output[:rate], plain[:rate])
+    np.testing.assert_allclose(output[rate:, 0], plain[rate:, 0] * gain, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", (math.nan, math.inf, -math.inf, 1e30, 1e-40))
+def test_what_is_no_sound_in_the_microphone_counts_as_silence(bad):
+    sound, voice = signals.song(9000, 16000, 2), signals.tune(9000, 16000, (196,))[:, 0]
+    spoilt, silent = voice.copy(), voice.copy()
+    spoilt[3000:6000], silent[3000:6000] = bad, 0
+    output = sung(engine_for("live", 16000, 2), spoilt, sound)
+    assert np.all(np.isfinite(output))
+    assert np.array_equal(output, sung(engine_for("live", 16000, 2), silent, sound))
+
+
+@EVERY_MODE
+def test_song_and_microphone_together_stay_within_the_ceiling(mode):
+    changes = {"limiter": "on", "limiter.ceiling_db": -6, "microphone.gain_db": 12, "microphone.reverb_db": 12}
+    sound, voice = signals.square(9000, 2) * np.float32(0.4), signals.square(9000, period=37)[:, 0]
+    output = sung(engine_for(mode, channels=2, changes=changes), voice, sound)
+    ceiling = np.float32(10 ** (-6 / 20))
+    assert 0.99 * ceiling < np.abs(output).max() <= ceiling
+
+
+def test_a_microphone_may_come_and_go():
+    engine = engine_for("live", 16000, 1, DRY)
+    sound = signals.song(3000, 16000)
+    engine.process(sound[:1000])
+    with_voice = engine.process(sound[1000:2000], signals.tune(1000, 16000)[:, 0])
+    without = engine.process(sound[2000:])
+    late = engine.latency
+    assert not np.array_equal(with_voice, sound[1000 - late : 2000 - late])
+    assert np.array_equal(without, sound[2000 - late : 3000 - late])
+
+
+@pytest.mark.parametrize("shape", ((999,), (1001,), (1000, 1), (1000, 2), (), (0,)))
+def test_a_microphone_of_another_shape_is_refused(shape):
+    with pytest.raises(BadInput, match=r"a microphone of shape \(.*\), float64: it must be \(1000,\)"):
+        engine_for().process(np.zeros(1000), np.zeros(shape))
+
+
+def test_a_microphone_of_integers_is_refused():
+    with pytest.raises(BadInput, match=r"a microphone of shape \(10,\), int16: it must be \(10,\) floats"):
+        engine_for().process(np.zeros(10), np.zeros(10, np.int16))
+
+
+# Another key
+
+
+@EVERY_MODE
+@pytest.mark.parametrize("rate", (8000, 44100, 48000))
+def test_with_a_key_that_may_change_the_stems_are_earlier_than_the_output_and_both_are_exact(mode, rate):
+    engine, plain = engine_for(mode, rate, 2, transpose=True), engine_for(mode, rate, 2)
+    assert engine.stem_latency == plain.latency == plain.stem_latency
+    assert engine.latency == plain.latency + key.latency(rate)
+    sound = signals.noise_24_bit(engine.latency + 6000, 2)
+    output = processed(engine, sound)
+    assert np.array_equal(output[engine.latency :], sound[: -engine.latency]) and not output[: engine.latency].any()
+    engine.reset()
+    for semitones in (0, 7):
+        engine.parameters["key.semitones"] = semitones
+        stems = parted(engine, sound)
+        assert np.array_equal(stems, parted(plain, sound))
+        assert np.array_equal(stems.sum(0)[engine.stem_latency :], sound[: -engine.stem_latency])
+        engine.reset()
+        plain.reset()
+
+
+@EVERY_MODE
+@pytest.mark.parametrize("semitones", (-12, -1, 5, 12))
+def test_the_output_in_another_key_is_the_mix_through_that_stage(mode, semitones):
+    rate, changes = 16000, {"percussive.gain_db": -6}
+    sound = signals.song(12000, rate, 2)
+    truth = processed(engine_for(mode, rate, 2, changes), sound)
+    key.process(key.prepare(rate, 2), np.float32(semitones), truth)
+    engine = engine_for(mode, rate, 2, {**changes, "key.semitones": semitones}, transpose=True)
+    output = processed(engine, sound)
+    assert output[engine.latency :].any()
+    np.testing.assert_allclose(output, truth, atol=1e-6)
+
+
+def test_a_tone_is_heard_in_the_key_that_is_set_and_a_click_at_the_latency():
+    rate = 48000
+    engine = engine_for("live", rate, 1, {"key.semitones": 7}, transpose=True)
+    tone = signals.tune(rate, rate, (440,))
+    spectrum = np.abs(np.fft.rfft(processed(engine, tone)[rate // 2 :, 0] * np.hanning(rate // 2)))
+    assert 2 * np.argmax(spectrum) == pytest.approx(440 * 2 ** (7 / 12), abs=2)
+    engine.reset()
+    click = processed(engine, signals.impulse(rate, 20000))[:, 0]
+    assert abs(np.argmax(np.abs(click)) - 20000 - engine.latency) < 0.002 * rate
+
+
+def test_a_key_that_was_changed_and_set_back_ends_at_the_input_to_the_last_bit():
+    engine = engine_for("balanced", 48000, 2, {"key.semitones": 3}, transpose=True)
+    sound = signals.noise(60000, 2)
+    processed(engine, sound[:20000])
+    engine.parameters["key.semitones"] = 0
+    output = processed(engine, sound[20000:])
+    late = engine.latency
+    assert not np.array_equal(output[:1000], sound[20000 - late : 21000 - late])
+    assert np.array_equal(output[10000:], sound[30000 - late : -late])
+
+
+@EVERY_MODE
+def test_bypass_with_a_key_that_may_change_is_the_delayed_input_to_the_last_bit(mode):
+    engine = engine_for(
+        mode, 16000, 2, {"melody.mute": 1, "harmonic.gain_db": -9, "bypass": 1, "key.semitones": 5}, transpose=True
+    )
+    sound = signals.noise(engine.latency + 5000, 2)
+    assert np.array_equal(processed(engine, sound)[engine.latency :], sound[: -engine.latency])
+
+
+def test_without_the_setting_the_key_stays_as_it_is():
+    sound = signals.song(9000, 16000)
+    assert np.array_equal(
+        processed(engine_for("live", 16000, 1, {"key.semitones": 5}), sound),
+        processed(engine_for("live", 16000), sound),
+    )
+
+
+# The melody and its score
+
+FOLLOWING = pytest.mark.parametrize("mode", [mode for mode in MODES if Settings(mode=mode).melody])
+TWO_VOICES = (250.0, 411.0)  # Hz
+
+
+def two_voices(seconds, rate):
+    """Two steady voices at once, equally loud."""
+    return sum(signals.tune(int(seconds * rate), rate, (pitch,)) for pitch in TWO_VOICES)
+
+
+def followed(engine, sound):
+    """When each frame of the melody sounded in `sound`, and its F0: negative where it is but the likeliest pitch."""
+    processed(engine, sound)
+    frames = int(engine.meters.frames[0])
+    assert frames == len(sound) // engine.sizes.hop_size <= len(engine.meters.melody)
+    return np.array([engine.melody_time(frame) for frame in range(frames)]), engine.meters.melody[:frames, 0]
+
+
+def regions(*rows):
+    """A score of (seconds, lowest, highest F0)."""
+    return np.concatenate([np.tile([[low, high]], (round(seconds * 100), 1)) for seconds, low, high in rows])
+
+
+@FOLLOWING
+def test_meters_show_the_melody_of_now_and_of_the_last_frames(mode):
+    rate = 16000
+    engine = engine_for(mode, rate)
+    sound = signals.tune(rate // 2, rate, (294,))
+    _, f0 = followed(engine, sound)
+    assert engine.meters.f0[0] == f0[-1] and 1200 * abs(np.log2(f0[-1] / 294)) < 20
+    assert engine.meters.confidence[0] == engine.meters.melody[len(f0) - 1, 1] > 0.5
+    assert f0[0] <= 0 and engine.meters.melody[0, 1] < 0.5
+    onset = np.flatnonzero(f0 > 0)[0]
+    before = f0[onset - engine.melody_onset // 2 : onset]  # not yet believed, but heard already
+    assert len(before)
+    np.testing.assert_allclose(before, -294, rtol=0.02)
+
+
+@FOLLOWING
+def test_a_score_without_melody_gives_a_silent_melody(mode):
+    sound = signals.song(16000, 16000)
+    stems = parted(engine_for(mode, 16000), sound)
+    assert stems[STEMS.index("melody")].any()
+    for score in (np.zeros((200, 2)), np.zeros((0, 2)), [[0, 0]]):
+        engine = engine_for(mode, 16000, score=score)
+        stems = parted(engine, sound)
+        if len(score):
+            assert not stems[STEMS.index("melody")].any() and engine.meters.melody[:, 0].max() <= 0
+        assert np.array_equal(sum(stems)[engine.latency :], sound[: -engine.latency])
+
+
+@FOLLOWING
+def test_a_melody_is_looked_for_only_where_the_score_says(mode):
+    rate = 16000
+    engine = engine_for(mode, rate, score=regions((0.6, 240, 260), (0.6, 0, 0), (0.6, 400, 422)))
+    time_s, f0 = followed(engine, two_voices(1.9, rate))
+    for start, end, pitch in ((0.2, 0.6, 250), (0.9, 1.1, 0), (1.4, 1.75, 411)):
+        here = f0[(time_s > start) & (time_s < end)]
+        np.testing.assert_allclose(np.maximum(here, 0), pitch, rtol=0.012)
+    change = time_s[np.flatnonzero(f0 > 300)[0]]
+    assert 1.2 - 0.01 <= change < 1.2 + 0.15
+
+
+@FOLLOWING
+def test_the_position_in_the_song_decides_which_part_of_the_score_holds(mode):
+    rate = 16000
+    score = regions((0.5, 240, 260), (9, 400, 422))
+    engine = engine_for(mode, rate, score=score)
+    sound = two_voices(0.4, rate)
+    assert 240 < followed(engine, sound)[1][-1] < 260
+    assert engine.state.position[0] == len(sound)
+    engine.reset()
+    assert engine.state.position[0] == 0
+    engine.state.position[0] = rate  # a player has jumped
+    assert 400 < followed(engine, sound)[1][-1] < 422
+    assert engine.state.position[0] == rate + len(sound)
+
+
+@FOLLOWING
+def test_a_melody_is_looked_for_only_between_its_lowest_and_highest_pitch(mode):
+    sound = two_voices(0.5, 16000)
+    for low, high, pitch in ((230, 270, 250), (390, 430, 411)):
+        engine = engine_for(mode, 16000, 1, {"melody.low_hz": low, "melody.high_hz": high})
+        assert followed(engine, sound)[1][-1] == pytest.approx(pitch, rel=0.012)
+
+
+@FOLLOWING
+def test_a_melody_is_looked_for_at_one_place_in_the_image_alone_when_asked(mode):
+    rate = 16000
+    left, right = (signals.tune(rate // 2, rate, (pitch,)) for pitch in TWO_VOICES)
+    sound = np.concatenate([left, right], 1)
+    for pan, pitch, channel in ((-1, 250, 0), (1, 411, 1)):
+        engine = engine_for(mode, rate, 2, {"melody.pan": pan, "melody.pan_width": 0.3})
+        assert followed(engine, sound)[1][-1] == pytest.approx(pitch, rel=0.012)
+        engine.reset()
+        melody = np.std(parted(engine, sound)[STEMS.index("melody"), rate // 4 :], axis=0)
+        assert melody[channel] > 5 * melody[1 - channel]
+
+
+@pytest.mark.parametrize("shape", ((), (9,), (9, 1), (9, 3), (2, 9), (9, 2, 1)))
+def test_a_score_of_another_shape_is_refused(shape):
+    with pytest.raises(BadInput, match=r"a score of shape \(.*\): it must be \(rows, 2\), lowest and highest F0 in Hz"):
+        engine_for(score=np.ones(shape))
 
 
 # What goes in and what comes out
@@ -511,3 +948,9 @@ def test_the_state_stays_under_20_megabytes(mode):
         return sum(size(part) if hasattr(part, "_fields") else part.nbytes for part in state)
 
     assert size(engine_for(mode, 48000, 2).state) < 20e6
+
+
+@pytest.mark.parametrize("row", ((-100, 200), (np.nan, 200), (100, np.nan), (300, 200)))
+def test_a_score_that_makes_no_sense_is_refused(row):
+    with pytest.raises(BadInput, match="a score holds a negative F0, no number, or a lowest above the highest"):
+        Engine().prepare(sample_rate=16000, channels=1, score=[(0, 0), row])

@@ -65,6 +65,16 @@ def test_medians_are_of_the_frame_that_is_lookahead_frames_back(lookahead):
     assert np.array_equal(percussive[lookahead:], along_frequency[:due])
 
 
+@pytest.mark.parametrize("lookahead", (0, 1, 4))
+def test_the_row_that_is_due_holds_the_frame_to_be_masked(lookahead):
+    given = spectrogram()
+    state = hpss.prepare(given.shape[1], 9, ((0, 5),), lookahead)
+    for t in range(len(given)):
+        run(given[t : t + 1], 9, 5, state=state)
+        masked = given[t - lookahead] if t >= lookahead else np.zeros(given.shape[1])
+        assert np.array_equal(state.history[hpss.due(state)], masked)
+
+
 @pytest.mark.parametrize("ties", (0.0, 1.0))
 def test_equal_and_repeated_values_do_not_upset_the_sorted_windows(ties):
     given = np.round(3 * spectrogram(60, 33)) / 3
@@ -82,14 +92,14 @@ def test_masks_with_half_the_window_to_come_equal_those_of_librosa_on_inner_fram
     given = np.abs(librosa.stft(sound, n_fft=128, hop_length=128, center=False)).T.astype(np.float32)
     frames, span = 9, 11
     harmonic, percussive = run(given, frames, span, frames // 2)
-    ours = np.zeros((len(given), 2, given.shape[1]), np.float32)
+    ours, melody = np.zeros((len(given), 3, given.shape[1]), np.float32), np.zeros(given.shape[1], np.float32)
     for t in range(len(given)):
         arguments = np.float32(1), np.float32(margin), np.float32(power), np.float32(0)
-        masks.process(harmonic[t], percussive[t], *arguments, ours[t])
+        masks.process(harmonic[t], percussive[t], melody, *arguments, ours[t])
     theirs = librosa.decompose.hpss(given.T, kernel_size=(frames, span), power=power, margin=margin, mask=True)
     inner = slice(frames // 2, len(given) - frames // 2)
     delayed = ours[frames // 2 :][inner.start : inner.stop]
-    np.testing.assert_allclose(delayed[:, masks.HARMONIC], theirs[0].T[inner], atol=1e-5)
+    np.testing.assert_allclose(delayed[:, masks.HARMONY], theirs[0].T[inner], atol=1e-5)
     np.testing.assert_allclose(delayed[:, masks.PERCUSSIVE], theirs[1].T[inner], atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Meters: peaks of input, output and stems that fall back slowly."""
+"""Meters: peaks of input, output and stems that fall back slowly, and the melody of the last frames."""
 
 import numpy as np
 import pytest
@@ -49,5 +49,20 @@ def test_what_is_not_finite_counts_as_nothing(bad):
 
 def test_reset_forgets_all_levels():
     state = measured([signals.noise(100)])
+    meters.note(state, np.float32(440), np.float32(440), np.float32(0.75))
     meters.reset(state)
-    assert state.input[0] == 0 and state.output[0] == 0 and not state.stems.any()
+    for now, fresh in zip(state, meters.prepare(RATE, 3), strict=True):
+        assert np.array_equal(now, fresh)
+
+
+def test_the_melody_of_the_last_frames_is_kept_in_a_ring():
+    state = meters.prepare(RATE, 3)
+    melody = np.random.default_rng(1).uniform(0, 1, (meters.HISTORY + 700, 2)).astype(np.float32)
+    melody[::3, 0] *= -1  # no melody, but a likeliest pitch
+    for number, (pitch, confidence) in enumerate(melody, 1):
+        f0 = max(pitch, np.float32(0))
+        meters.note(state, f0, abs(pitch), confidence)
+        if number in (1, 5, meters.HISTORY, len(melody)):
+            assert (state.f0[0], state.confidence[0], state.frames[0]) == (f0, confidence, number)
+            last = np.arange(max(number - meters.HISTORY, 0), number)
+            assert np.array_equal(state.melody[last % meters.HISTORY], melody[last])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rtsep.errors import BadInput
-from rtsep.parameters import INDEX, PARAMETERS, SILENCE_DB, Parameters
-from rtsep.settings import STEMS
+from rtsep.parameters import INDEX, PARAMETERS, PRESETS, SILENCE_DB, Parameters
+from rtsep.settings import GROUPS, STEMS
 
 ALL = pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=PARAMETERS)
 
@@ -35,8 +35,8 @@ def test_ids_names_and_ranges_are_sound(parameter):
         assert (parameter.low, parameter.high) == (0, len(parameter.choices) - 1)
 
 
-def test_every_stem_has_a_fader_a_mute_and_a_solo():
-    for stem in STEMS:
+def test_every_stem_and_every_group_has_a_fader_a_mute_and_a_solo():
+    for stem in (*STEMS, *GROUPS):
         assert {f"{stem}.gain_db", f"{stem}.mute", f"{stem}.solo"} <= set(PARAMETERS)
 
 
@@ -46,7 +46,7 @@ def test_formatted_values_parse_to_what_was_shown(parameter):
         text = parameter.format(value)
         back = parameter.parse(text)
         assert parameter.format(back) == text
-        assert back == value or abs(back - value) <= 0.05 + 1e-9
+        assert back == value or abs(back - value) <= (0.5 if parameter.unit == "Hz" else 0.05) + 1e-9
         assert parameter.parse(f"  {text.upper()} ") == back
 
 
@@ -76,6 +76,8 @@ def test_unity_lies_at_100_of_127_so_that_a_controller_meets_it():
     fader = PARAMETERS["percussive.gain_db"]
     assert fader.to_normalized(0) == 100 / 127 and fader.from_normalized(100 / 127) == 0
     assert fader.from_normalized(1) == 12
+    gate = PARAMETERS["microphone.gate_db"]  # whose top is 0 dB
+    assert gate.to_normalized(0) == 1 and gate.from_normalized(1) == 0 and gate.from_normalized(0.5) == -30
 
 
 @ALL
@@ -126,6 +128,22 @@ def test_switches_take_words_and_numbers(word, value):
     assert parameters["bypass"].text == ("on" if value else "off")
 
 
+@pytest.mark.parametrize(
+    "id, text, value",
+    (
+        ("key.semitones", "+3 semitones", 3),
+        ("key.semitones", "-12", -12),
+        ("melody.low_hz", "110 Hz", 110),
+        ("microphone.gate_db", "-inf dB", -math.inf),
+    ),
+)
+def test_units_are_read_as_they_are_shown(id, text, value):
+    parameters, _ = fresh()
+    parameters[id] = text
+    assert parameters[id].value == value
+    assert text in (parameters[id].text, "-12")
+
+
 def test_choices_are_words():
     parameters, _ = fresh()
     parameters["hpss.mask"] = "binary"
@@ -138,6 +156,8 @@ def test_stepped_values_snap_to_their_steps():
     parameters, _ = fresh()
     parameters["hpss.exponent"] = 1.9
     assert parameters["hpss.exponent"].value == 2
+    parameters["key.semitones"] = -2.4
+    assert (parameters["key.semitones"].value, parameters["key.semitones"].text) == (-2, "-2 semitones")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +168,9 @@ def test_stepped_values_snap_to_their_steps():
         ("limiter.ceiling", "limiter.ceiling_db"),
         ("bypas", "bypass"),
         ("hpss.seperation", "hpss.separation"),
+        ("acompaniment.gain_db", "accompaniment.gain_db"),
+        ("key.semitone", "key.semitones"),
+        ("microfone.gain_db", "microphone.gain_db"),
     ),
 )
 def test_an_unknown_name_names_the_nearest(wrong, nearest):
@@ -173,3 +196,11 @@ def test_controls_read_write_and_show_one_parameter():
     assert control.value == 0 and control.normalized == 100 / 127
     assert control.info is PARAMETERS["percussive.gain_db"] and "percussive.gain_db" in repr(control)
     assert list(parameters) == list(PARAMETERS) and len(parameters) == len(PARAMETERS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_hold_values_that_parameters_take_and_move_something(preset):
+    parameters, targets = fresh()
+    before = targets.copy()
+    parameters.update(PRESETS[preset])
+    assert not np.array_equal(targets, before)

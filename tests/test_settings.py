@@ -6,7 +6,7 @@ import pytest
 
 from rtsep.dsp import stft
 from rtsep.errors import BadInput
-from rtsep.settings import MODES, Settings
+from rtsep.settings import GROUPS, MODES, STEMS, Settings
 
 RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
 LIMITS_MS = {"live": 6, "balanced": 12, "quality": 100}
@@ -61,6 +61,19 @@ def test_fields_left_out_are_those_of_the_mode_and_given_ones_stay():
     settings = Settings(mode="live", harmonic_s=0.25)
     assert settings.harmonic_s == 0.25 and settings.window_ratio == MODES["live"]["window_ratio"]
     assert Settings().mode == "balanced"
+
+
+def test_all_modes_but_librosa_s_follow_a_melody_and_none_may_change_the_key_unless_asked():
+    assert {mode: Settings(mode=mode).melody for mode in MODES} == {mode: mode != "offline" for mode in MODES}
+    assert not any(Settings(mode=mode).transpose for mode in MODES)
+    own = Settings(melody=False, transpose=True)
+    assert (own.melody, own.transpose) == (False, True)
+
+
+def test_groups_are_sums_of_stems_and_every_stem_that_is_not_the_melody_accompanies_it():
+    assert not set(GROUPS) & set(STEMS)
+    assert all(set(members) < set(STEMS) and len(set(members)) == len(members) for members in GROUPS.values())
+    assert {*GROUPS["accompaniment"], "melody"} == set(STEMS) and set(GROUPS["harmonic"]) == {"melody", "harmony"}
 
 
 def test_settings_are_frozen_and_equal_by_value():

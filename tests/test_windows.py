@@ -55,3 +55,17 @@ def test_the_symmetric_pair_is_that_of_librosa():
     squares = librosa.filters.window_sumsquare(window="hann", n_frames=20, hop_length=512, n_fft=2048, dtype=float)
     np.testing.assert_allclose(analysis, expected, atol=1e-12)
     np.testing.assert_allclose(synthesis, expected / squares[4096 : 4096 + 2048], atol=1e-6)
+
+
+def test_the_middle_of_a_symmetric_window_lies_half_of_it_before_its_end():
+    analysis, _ = windows.pair(2048, 2048, 512)
+    assert windows.center(analysis) == pytest.approx(1023)
+
+
+@pytest.mark.parametrize("ratio", (2, 4, 8, 16))
+def test_the_middle_of_an_asymmetric_window_is_where_the_energy_of_a_sound_that_slowly_fades_seems_to_be(ratio):
+    analysis, _ = windows.pair(256 * ratio, 256, 64)
+    before_end = np.arange(len(analysis))[::-1]
+    energy = [np.sum((np.exp(-slope * before_end) * analysis) ** 2) for slope in (-1e-7, 1e-7)]
+    np.testing.assert_allclose(windows.center(analysis), np.log(energy[0] / energy[1]) / 4e-7, rtol=1e-5)
+    assert 128 < windows.center(analysis) < len(analysis) / 2

@@ -81,6 +81,13 @@ def reset(state):
 
 
 @kernel
+def due(state):
+    """The row of `history` that the medians of the last call belong to: the frame to be masked."""
+    frames = state.history.shape[0]
+    return (state.oldest[0] + frames - 1 - state.lookahead[0]) % frames
+
+
+@kernel
 def process(state, magnitude, harmonic, percussive):
     """Take the newest `magnitude` (bins,); write both medians (bins,) of the frame `lookahead` frames before it."""
     frames = state.history.shape[0]
@@ -89,9 +96,8 @@ def process(state, magnitude, harmonic, percussive):
     for k in range(magnitude.shape[0]):
         state.history[newest, k] = magnitude[k]
     state.oldest[0] = (newest + 1) % frames
-    due = state.history[(newest + frames - state.lookahead[0]) % frames]
     for b in range(state.bands.shape[0]):
-        _median_frequency(state, state.bands[b], due, percussive)
+        _median_frequency(state, state.bands[b], state.history[due(state)], percussive)
 
 
 @kernel

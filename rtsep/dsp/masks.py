@@ -5,6 +5,8 @@ and what is neither (noise, voices, ringing skins) is left to the residual: the 
 The bias moves the border between the two: above one, what is a little of both counts as harmonic, as it should where
 drums are softer than the band and the medians of a short past are rough.
 
+The melody comes first: a voice glides and breathes, so that the medians would tear it apart. Both share the rest.
+
 FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010 (soft masks); Driedger, Müller and
 Disch, "Extending harmonic-percussive separation of audio signals", ISMIR 2014 (separation factor, binary masks;
 its use with soft masks follows librosa.decompose.hpss).
@@ -16,12 +18,12 @@ import numpy as np
 
 from ..kernel import kernel
 
-PERCUSSIVE, HARMONIC = 0, 1  # rows of the masks
+PERCUSSIVE, MELODY, HARMONY = 0, 1, 2  # rows of the masks
 
 
 @kernel
-def process(harmonic, percussive, bias, separation, exponent, binary, masks):
-    """Write `masks` (2, bins: percussive, harmonic) from the medians (bins,) of both kinds.
+def process(harmonic, percussive, melody, bias, separation, exponent, binary, masks):
+    """Write `masks` (3, bins: percussive, melody, harmony) from both medians and the share of the melody, all (bins,).
 
     `bias` weighs the harmonic median against the percussive one, `separation` is at least 1, `exponent` a multiple
     of 0.25 up to 8, `binary` 0 or 1.
@@ -33,13 +35,15 @@ def process(harmonic, percussive, bias, separation, exponent, binary, masks):
         ratio = (percussive[k] + tiny) / (bias * harmonic[k] + tiny)
         # A share beyond these limits would not be heard, and no power within them overflows.
         ratio = min(max(ratio, one / limit), limit)
+        rest = one - melody[k]
+        masks[MELODY, k] = melody[k]
         if binary != 0:
-            masks[PERCUSSIVE, k] = one if ratio >= separation else np.float32(0)
-            masks[HARMONIC, k] = one if one > ratio * separation else np.float32(0)
+            masks[PERCUSSIVE, k] = rest if ratio >= separation else np.float32(0)
+            masks[HARMONY, k] = rest if one > ratio * separation else np.float32(0)
         else:
             q = _power(ratio, quarters)
-            masks[PERCUSSIVE, k] = one / (one + factor / q)
-            masks[HARMONIC, k] = one / (one + factor * q)
+            masks[PERCUSSIVE, k] = rest / (one + factor / q)
+            masks[HARMONY, k] = rest / (one + factor * q)
 
 
 @kernel

@@ -1,13 +1,14 @@
-"""Levels that a screen may read at any time: peaks that fall back as on a peak programme meter."""
+"""What a screen may read at any time: peaks that fall back as on a peak programme meter, and the melody of late."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32
+from numba import float32, int64
 
 from ..kernel import kernel
 
 _FALL_S = 0.3
+HISTORY = 2048  # frames of melody that are kept: seconds
 
 
 class State(NamedTuple):
@@ -17,6 +18,10 @@ class State(NamedTuple):
     input: float32[::1]  # (1,) peak of all channels, linear
     output: float32[::1]  # (1,) the same
     stems: float32[::1]  # (stems,) the same, before the faders
+    f0: float32[::1]  # (1,) Hz of the melody, 0 where there is none
+    confidence: float32[::1]  # (1,) 0 to 1
+    frames: int64[::1]  # (1,) frames so far
+    melody: float32[:, ::1]  # (history, 2) F0, negative where there is none, and confidence of the last frames, a ring
 
 
 def prepare(sample_rate: float, stems: int) -> State:
@@ -26,6 +31,10 @@ def prepare(sample_rate: float, stems: int) -> State:
         input=np.zeros(1, np.float32),
         output=np.zeros(1, np.float32),
         stems=np.zeros(stems, np.float32),
+        f0=np.zeros(1, np.float32),
+        confidence=np.zeros(1, np.float32),
+        frames=np.zeros(1, np.int64),
+        melody=np.zeros((HISTORY, 2), np.float32),
     )
 
 
@@ -35,6 +44,19 @@ def reset(state):
     state.input[0] = 0
     state.output[0] = 0
     state.stems[:] = 0
+    state.f0[0] = 0
+    state.confidence[0] = 0
+    state.frames[0] = 0
+    state.melody[:] = 0
+
+
+@kernel
+def note(state, f0, likeliest, confidence):
+    """Note the melody of a frame: its F0 (Hz, 0 for none), the likeliest pitch even so, and how sure it is."""
+    row = state.melody[state.frames[0] % state.melody.shape[0]]
+    row[0], row[1] = f0 if f0 > 0 else -likeliest, confidence
+    state.f0[0], state.confidence[0] = f0, confidence
+    state.frames[0] += 1
 
 
 @kernel

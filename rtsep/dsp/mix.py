@@ -1,10 +1,7 @@
-"""Stems into channels: faders that glide, bypass, output level and a limiter.
+"""Stems into channels: faders that glide, bypass and output level.
 
 The last stem is what the others leave of the input, and the faders weigh what each stem adds to the *unchanged*
 input: with all of them at unity the output is the input to the last bit, with all of them closed it is nothing.
-
-The limiter has no look-ahead and so no delay: its gain falls at once with each peak and recovers slowly; see
-Zölzer (ed.), "DAFX: Digital Audio Effects", 2nd edition, Wiley 2011, ch. 4.2.
 """
 
 import math
@@ -16,7 +13,6 @@ from numba import float32, int64
 from ..kernel import kernel
 
 _GLIDE_S = 0.01
-_RELEASE_S = 0.1
 
 # Stems are rounded to steps of a 24-bit sample: sums and differences of such numbers are exact in float32.
 _STEPS = np.float32(2**23)
@@ -26,12 +22,9 @@ _LEAST = np.float32(2**-23)
 class State(NamedTuple):
     # tables: read only
     glide: float32[::1]  # (1,) part of the way to its goal that a gain goes with each sample
-    release: float32[::1]  # (1,) the same for the limiter
     # memory: cleared by reset
     gain: float32[::1]  # (stems + 2,) gain of each stem, output gain, share of the bypass; linear
     goal: float32[::1]  # (stems + 2,) where they are gliding
-    limit: float32[::1]  # (1,) gain of the limiter
-    ceiling: float32[::1]  # (1,) the ceiling in force: where it is lowered, it comes down from where the sound is
     started: int64[::1]  # (1,) 0 before the first block: gains then start at their goals
     # scratch: meaningless between calls
     path: float32[:, ::1]  # (stems + 2, hop) the gains at each sample
@@ -41,11 +34,8 @@ def prepare(sample_rate: float, hop_size: int, stems: int) -> State:
     """A state for `stems` and chunks of at most `hop_size` samples."""
     return State(
         glide=np.array([-math.expm1(-1 / (_GLIDE_S * sample_rate))], np.float32),
-        release=np.array([-math.expm1(-1 / (_RELEASE_S * sample_rate))], np.float32),
         gain=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
         goal=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
-        limit=np.ones(1, np.float32),
-        ceiling=np.full(1, np.inf, np.float32),
         started=np.zeros(1, np.int64),
         path=np.zeros((stems + 2, hop_size), np.float32),
     )
@@ -54,25 +44,21 @@ def prepare(sample_rate: float, hop_size: int, stems: int) -> State:
 @kernel
 def reset(state):
     """Forget the sound; gains start at their goals again."""
-    state.limit[0] = 1
     state.started[0] = 0
 
 
 @kernel
-def process(state, ceiling, phase, dry, ready, stems, output):
+def process(state, phase, dry, ready, stems, output):
     """Mix one chunk that lies within a hop and starts at `phase` in it.
 
-    `dry` (samples, channels) is the delayed input, `ready` (stems - 1, channels, hop) all stems but the last,
-    `ceiling` the limiter's (linear, or infinite). Writes `stems` (stems, samples, channels) as they are before the
-    faders, and `output` (samples, channels).
+    `dry` (samples, channels) is the delayed input, `ready` (stems - 1, channels, hop) all stems but the last. Writes
+    `stems` (stems, samples, channels) as they are before the faders, and `output` (samples, channels).
     """
     samples, channels = output.shape
     last = stems.shape[0] - 1
-    held = ceiling if state.started[0] == 0 else state.ceiling[0]
     _glide(state, samples)
     for i in range(samples):
         level, bypassed = state.path[last + 1, i], state.path[last + 2, i]
-        peak = np.float32(0)
         for c in range(channels):
             x = dry[i, c]
             rest, wet = x, x
@@ -83,17 +69,7 @@ def process(state, ceiling, phase, dry, ready, stems, output):
                 wet += (state.path[s, i] - np.float32(1)) * stem
             stems[last, i, c] = rest
             wet += (state.path[last, i] - np.float32(1)) * rest
-            y = wet * level * (np.float32(1) - bypassed) + x * bypassed
-            output[i, c] = y
-            peak = max(peak, abs(y))
-        held = max(ceiling, min(held, peak) * (np.float32(1) - state.glide[0])) if held > ceiling else ceiling
-        needed = held / peak if peak > held else np.float32(1)
-        # Steps smaller than the least would be lost in rounding, and the gain never again be one.
-        step = max((np.float32(1) - state.limit[0]) * state.release[0], _LEAST)
-        state.limit[0] = min(needed, state.limit[0] + step, np.float32(1))
-        for c in range(channels):
-            output[i, c] = min(max(output[i, c] * state.limit[0], -held), held)
-    state.ceiling[0] = held
+            output[i, c] = wet * level * (np.float32(1) - bypassed) + x * bypassed
 
 
 @kernel

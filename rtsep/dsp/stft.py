@@ -120,15 +120,20 @@ def analyze(state, magnitude):
 
 
 @kernel
+def due(state):
+    """The row of `spectra` with the frame to be masked."""
+    return (state.newest[0] + 1) % state.spectra.shape[0]
+
+
+@kernel
 def synthesize(state, masks):
     """Add the frame that is due, weighted by `masks` (stems - 1, bins); the oldest hop of the sums becomes ready."""
     stems, channels, hop = state.ready.shape
     size = state.synthesis.shape[0]
     late = state.frame.shape[0] - size
-    due = (state.newest[0] + 1) % state.spectra.shape[0]
     for s in range(stems):
         for c in range(channels):
-            spectrum, mask, overlap = state.spectra[due, c], masks[s], state.overlap[s, c]
+            spectrum, mask, overlap = state.spectra[due(state), c], masks[s], state.overlap[s, c]
             for k in range(mask.shape[0]):
                 state.spectrum[k] = spectrum[k] * mask[k]
             inverse(state, state.spectrum, state.frame)

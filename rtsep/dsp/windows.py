@@ -35,3 +35,9 @@ def pair(window_size: int, synthesis_size: int, hop_size: int) -> tuple[Window, 
 def hann(size: int) -> Window:
     """The periodic Hann window (size,)."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+
+
+def center(analysis: Window) -> float:
+    """How many samples the middle of what the `analysis` window (window_size,) hears lies before its end."""
+    power = analysis**2
+    return float(np.sum(np.arange(len(power))[::-1] * power) / np.sum(power))

@@ -1,0 +1,344 @@
+"""Melody: one pitch followed through the saliences, and the part of each bin that belongs to its harmonics.
+
+A Viterbi search keeps, for every pitch, the best score of a path that ends there: a step to a near pitch costs a
+little, a leap anywhere a fixed price. Where the mask may wait, paths that lead on into the following frames count
+as well. What is masked is not the one best path alone: the combs of several pitches are weighed by their scores, so
+that a doubtful pitch does less harm. A harmonic counts for as much as it stands out from the gaps beside it.
+
+Müller, "Fundamentals of Music Processing", Springer 2015, ch. 8.2 (tracking, scores as constraints, harmonic masks);
+Viterbi, "Error bounds for convolutional codes and an asymptotically optimum decoding algorithm", IEEE Transactions
+on Information Theory 13(2), 1967; Salamon and Gómez, "Melody extraction from polyphonic music signals using pitch
+contour characteristics", IEEE Transactions on Audio, Speech, and Language Processing 20(6), 2012.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, int64
+from numpy.typing import NDArray
+
+from ..kernel import kernel
+from . import salience
+from .salience import LOWEST_HZ, PER_OCTAVE, PITCHES
+
+SCORE_STEP_S = 0.01
+"""Seconds from one row of a score to the next."""
+
+_REACH = 12  # pitches: farther is a leap
+_STEP_COST, _LEAP_COST = 0.02, 6.0  # for each 10 cents; in units of a frame at the loudest pitch
+_FORGET_S = 11.0  # how long the loudest salience is the measure of others
+_SHARPNESS, _SHARPNESS_AHEAD = 2.0, 1.0  # of the weights, without and with a look ahead
+_CANDIDATES = 8
+_LEAST_WEIGHT = 0.02
+_FORBIDDEN = -1e3
+
+# Confidence: the part that the harmonics of the pitch have in all that is heard, one for a clear voice alone.
+_CLEAR = 0.15
+_SMOOTH_S = 0.016
+_ON, _OFF = 0.5, 0.4  # voiced from here on, and until there
+_SURE_S = 0.05  # it takes this long to be believed, and a drum that rings has faded by then:
+_SUSTAINED, _FADED = 0.5, 0.3  # part of its peak that a voice keeps before it is believed, and after
+_PEAK_S = 0.3  # how slowly the peak is forgotten
+_SAME = 8.0  # pitches: a step that is not a new sound
+_GATE_CLOSED, _GATE_OPEN = 0.27, 0.4  # below, no mask; above, all of it
+_MISFIT = 0.05  # confidence below which nothing sounds where the score says
+_RING_S = 0.1  # a voice rings on in the room
+_INAUDIBLE = 0.3  # added to all that is heard: what lies below -80 dBFS is no melody
+
+# Widths in bins, whose analysis window is always 32 to 46 ms long
+_WIDTH, _WIDENING = 2.4, 0.005  # half of a harmonic's lobe, and what it gains with each bin of frequency
+_DETUNED = 0.015  # part of its frequency by which a harmonic may be off
+
+_PER_PITCH = np.float32(math.log(2) / PER_OCTAVE)
+
+
+class State(NamedTuple):
+    salience: salience.State
+    # tables: read only
+    enabled: int64[::1]  # (1,) 0: no melody is looked for
+    center: float32[::1]  # (1,) samples by which a pitch is older than the frame that tells it
+    rate: float32[::1]  # (5,) samples per row of the score; parts that loudest keeps, clarity gains, gate and peak keep
+    sure: int64[::1]  # (1,) saliences until a voice is believed
+    lowest: float32[::1]  # (1,) LOWEST_HZ in bins
+    sharpness: float32[::1]  # (1,) of the weights
+    score: float32[:, ::1]  # (rows, 2) lowest and highest pitch that is looked for at each moment of a song; or none
+    # memory: cleared by reset
+    hops: int64[::1]  # (1,) until the next salience
+    newest: int64[::1]  # (1,) row of the following rings
+    heard: float32[:, ::1]  # (lag + 1, pitches) saliences
+    total: float32[::1]  # (lag + 1,) what they are a part of
+    reward: float32[:, ::1]  # (lag + 1, pitches) what a path gains at each pitch
+    path: float32[:, ::1]  # (lag + 1, pitches) score of the best path up to there
+    loudest: float32[::1]  # (1,) salience of the last seconds
+    clarity: float32[::1]  # (1,) confidence, smoothed
+    peak: float32[::1]  # (1,) of the salience of the sound that is followed
+    steady: int64[::1]  # (1,) saliences for which it might be a voice
+    voiced: int64[::1]  # (1,)
+    gate: float32[::1]  # (1,) part of the mask that is applied
+    pitch: float32[::1]  # (candidates,) pitches, the likeliest first
+    weight: float32[::1]  # (candidates,) their weights, which add up to one
+    # measurements: cleared by reset
+    f0: float32[::1]  # (1,) Hz, 0 where there is no melody
+    likeliest: float32[::1]  # (1,) Hz of the likeliest pitch, melody or not
+    confidence: float32[::1]  # (1,) 0 to 1
+    # scratch: meaningless between calls
+    fresh: float32[::1]  # (pitches,)
+    padded: float32[::1]  # (pitches + 2 reach,)
+    best: float32[::1]  # (pitches,)
+
+
+def prepare(
+    sample_rate: float,
+    window_size: int,
+    hop_size: int,
+    center: float,
+    lookahead: int = 0,
+    score: NDArray[np.float32] | None = None,
+    *,
+    enabled: bool = True,
+) -> State:
+    """A state for spectra of `window_size` samples that come every `hop_size` samples and wait for `lookahead` more.
+
+    `center` is how many samples the middle of a window's weight lies before its end; a pitch, which two frames tell
+    together, lies half their distance before that. `score` (rows, 2) holds the lowest and highest F0 in Hz at each
+    SCORE_STEP_S of a song, 0 where there is no melody.
+    """
+    inner = salience.prepare(sample_rate, window_size, hop_size)
+    stride = int(inner.stride[0])
+    rows = lookahead // stride + 1
+    step_s = stride * hop_size / sample_rate
+    regions = np.zeros((0, 2)) if score is None else np.asarray(score, np.float64)
+    with np.errstate(divide="ignore"):  # no melody: pitches that are below all that is looked for
+        regions = PER_OCTAVE * np.log2(regions / LOWEST_HZ)
+    return State(
+        salience=inner,
+        enabled=np.array([int(enabled)]),
+        center=np.array([center + stride * hop_size / 2], np.float32),
+        rate=np.array(
+            [
+                SCORE_STEP_S * sample_rate,
+                math.exp(-step_s / _FORGET_S),
+                -math.expm1(-step_s / _SMOOTH_S),
+                math.exp(-step_s / _RING_S),
+                math.exp(-step_s / _PEAK_S),
+            ],
+            np.float32,
+        ),
+        sure=np.array([max(round(_SURE_S / step_s), 1)]),
+        lowest=np.array([LOWEST_HZ * window_size / sample_rate], np.float32),
+        sharpness=np.array([_SHARPNESS if rows == 1 else _SHARPNESS_AHEAD], np.float32),
+        score=np.clip(regions, -1, PITCHES).astype(np.float32),
+        hops=np.zeros(1, np.int64),
+        newest=np.zeros(1, np.int64),
+        heard=np.zeros((rows, PITCHES), np.float32),
+        total=np.zeros(rows, np.float32),
+        reward=np.zeros((rows, PITCHES), np.float32),
+        path=np.zeros((rows, PITCHES), np.float32),
+        loudest=np.zeros(1, np.float32),
+        clarity=np.zeros(1, np.float32),
+        peak=np.zeros(1, np.float32),
+        steady=np.zeros(1, np.int64),
+        voiced=np.zeros(1, np.int64),
+        gate=np.zeros(1, np.float32),
+        pitch=np.zeros(_CANDIDATES, np.float32),
+        weight=np.zeros(_CANDIDATES, np.float32),
+        f0=np.zeros(1, np.float32),
+        likeliest=np.zeros(1, np.float32),
+        confidence=np.zeros(1, np.float32),
+        fresh=np.zeros(PITCHES, np.float32),
+        padded=np.full(PITCHES + 2 * _REACH, -np.inf, np.float32),
+        best=np.zeros(PITCHES, np.float32),
+    )
+
+
+@kernel
+def reset(state):
+    """Forget the sound."""
+    salience.reset(state.salience)
+    state.hops[0] = 0
+    state.newest[0] = 0
+    state.heard[:] = 0
+    state.total[:] = 0
+    state.reward[:] = 0
+    state.path[:] = 0
+    state.loudest[0] = 0
+    state.clarity[0] = 0
+    state.peak[0] = 0
+    state.steady[0] = 0
+    state.voiced[0] = 0
+    state.gate[0] = 0
+    state.pitch[:] = 0
+    state.weight[:] = 0
+    state.f0[0] = 0
+    state.likeliest[0] = 0
+    state.confidence[0] = 0
+
+
+@kernel
+def process(state, spectra, magnitude, low_hz, high_hz, position, share):
+    """Write the `share` (bins,) that the melody has in `magnitude` (bins,), that of the frame to be masked.
+
+    `spectra` (channels, bins) is the newest frame, which came in up to sample `position` of a song; F0 is looked for
+    between `low_hz` and `high_hz`, and where the score says.
+    """
+    share[:] = 0
+    if state.enabled[0] == 0:
+        return
+    if state.hops[0] == 0:
+        _hear(state, spectra, low_hz, high_hz, position)
+        _weigh(state)
+        state.hops[0] = state.salience.stride[0]
+    state.hops[0] -= 1
+    gate = state.gate[0]
+    if gate > 0:
+        for i in range(state.pitch.shape[0]):
+            if state.weight[i] > 0:
+                f0 = state.lowest[0] * math.exp(state.pitch[i] * _PER_PITCH)
+                _comb(f0, state.weight[i], magnitude, share)
+        for k in range(share.shape[0]):
+            root = math.sqrt(share[k])
+            share[k] = gate * root * math.sqrt(root)
+
+
+@kernel
+def _hear(state, spectra, low_hz, high_hz, position):
+    """One salience more: what each pitch gains, and the best path to it."""
+    last = state.newest[0]
+    newest = (last + 1) % state.heard.shape[0]
+    state.newest[0] = newest
+    fresh, reward, path = state.fresh, state.reward[newest], state.path[newest]
+    total = salience.process(state.salience, spectra, state.heard[newest], fresh)
+    low = math.log(low_hz / np.float32(LOWEST_HZ)) / _PER_PITCH
+    high = math.log(high_hz / np.float32(LOWEST_HZ)) / _PER_PITCH
+    rows = state.score.shape[0]
+    if rows > 0:
+        row = math.floor((position - state.center[0]) / state.rate[0])
+        low = max(low, state.score[row, 0]) if 0 <= row < rows else np.float32(PITCHES)
+        high = min(high, state.score[row, 1]) if 0 <= row < rows else np.float32(-1)
+    # A region narrower than a pitch still holds the nearest.
+    first, end = max(int(low + np.float32(0.5)), 0), min(int(high + np.float32(1.5)), fresh.shape[0])
+    loudest = np.float32(0)
+    for p in range(first, end):
+        loudest = max(loudest, fresh[p])
+    state.loudest[0] = max(loudest, state.loudest[0] * state.rate[1]) + np.float32(1e-9)
+    state.total[newest] = total if first < end else np.float32(np.inf)
+    for p in range(reward.shape[0]):
+        reward[p] = fresh[p] / state.loudest[0] if first <= p < end else np.float32(_FORBIDDEN)
+    for p in range(fresh.shape[0]):
+        state.padded[_REACH + p] = state.path[last, p]
+    _step(state.padded, np.float32(-_LEAP_COST), state.best)
+    top = np.float32(-np.inf)
+    for p in range(path.shape[0]):
+        path[p] = state.best[p] + reward[p]
+        top = max(top, path[p])
+    for p in range(path.shape[0]):
+        path[p] -= top
+
+
+@kernel
+def _step(padded, leap, best):
+    """Write the `best` (pitches,) score with which each pitch is reached from those in `padded`, or by a leap."""
+    best[:] = leap
+    for s in range(2 * _REACH + 1):
+        cost = np.float32(_STEP_COST) * abs(s - _REACH)
+        near = padded[s : s + best.shape[0]]
+        for p in range(best.shape[0]):
+            score = near[p] - cost
+            best[p] = score if score > best[p] else best[p]
+
+
+@kernel
+def _weigh(state):
+    """Choose the pitches of the frame to be masked: the candidates, their weights, F0 and how sure it is."""
+    rows, best, padded = state.heard.shape[0], state.best, state.padded
+    due = (state.newest[0] + 1) % rows
+    # What the frames that follow add to a path through each pitch, from the newest back.
+    best[:] = 0
+    for i in range(rows - 1):
+        reward = state.reward[(state.newest[0] + rows - i) % rows]
+        top = np.float32(-np.inf)
+        for p in range(best.shape[0]):
+            padded[_REACH + p] = best[p] + reward[p]
+            top = max(top, padded[_REACH + p])
+        _step(padded, top - np.float32(_LEAP_COST), best)
+        for p in range(best.shape[0]):
+            best[p] -= top
+    path, heard = state.path[due], state.heard[due]
+    top = np.float32(-np.inf)
+    for p in range(best.shape[0]):
+        best[p] += path[p]
+        top = max(top, best[p])
+    weight, pitch, before = state.weight, state.pitch, state.pitch[0]
+    weight[:] = 0
+    last = best.shape[0] - 1
+    for p in range(last + 1):
+        if (p == 0 or best[p] >= best[p - 1]) and (p == last or best[p] > best[p + 1]):
+            score = math.exp(state.sharpness[0] * (best[p] - top))
+            i = weight.shape[0] - 1
+            if score > max(weight[i], np.float32(_LEAST_WEIGHT)):
+                while i > 0 and weight[i - 1] < score:
+                    weight[i], pitch[i] = weight[i - 1], pitch[i - 1]
+                    i -= 1
+                weight[i], pitch[i] = score, np.float32(p)
+    sum = np.float32(1e-9)
+    for i in range(weight.shape[0]):
+        sum += weight[i]
+    for i in range(weight.shape[0]):
+        weight[i] /= sum
+        pitch[i] = _refine(heard, int(pitch[i]))
+    strength = heard[int(pitch[0] + np.float32(0.5))]
+    part = min(strength / (np.float32(_CLEAR) * (state.total[due] + np.float32(_INAUDIBLE))), np.float32(1))
+    state.clarity[0] += state.rate[2] * (part - state.clarity[0]) + np.float32(1e-20)
+    state.peak[0] *= state.rate[4] if abs(pitch[0] - before) <= np.float32(_SAME) else np.float32(0)
+    state.peak[0] = max(state.peak[0], strength) + np.float32(1e-20)
+    voiced = state.voiced[0] != 0
+    clear = state.clarity[0] > np.float32(_OFF if voiced else _ON)
+    sustained = strength > state.peak[0] * np.float32(_FADED if voiced else _SUSTAINED)
+    state.steady[0] = state.steady[0] + 1 if clear and sustained else 0
+    state.voiced[0] = 1 if state.steady[0] >= (1 if voiced else state.sure[0]) else 0
+    state.confidence[0] = state.clarity[0]
+    state.likeliest[0] = np.float32(LOWEST_HZ) * math.exp(pitch[0] * _PER_PITCH)
+    state.f0[0] = state.likeliest[0] if state.voiced[0] != 0 else np.float32(0)
+    closed, open = np.float32(_GATE_CLOSED), np.float32(_GATE_OPEN)
+    if state.score.shape[0] > 0:  # it knows better whether there is a melody, if it fits at all
+        closed, open = np.float32(_MISFIT), np.float32(2 * _MISFIT)
+    gate = (state.clarity[0] - closed) / (open - closed)
+    state.gate[0] = max(min(gate, np.float32(1)), state.gate[0] * state.rate[3] - np.float32(1e-3), np.float32(0))
+
+
+@kernel
+def _refine(heard, p):
+    """The top of the salience near pitch `p`, finer than a pitch."""
+    if heard[max(p - 1, 0)] > heard[p]:
+        p = max(p - 1, 0)
+    elif heard[min(p + 1, heard.shape[0] - 1)] > heard[p]:
+        p = min(p + 1, heard.shape[0] - 1)
+    if not 0 < p < heard.shape[0] - 1:
+        return np.float32(p)
+    a, b, c = heard[p - 1], heard[p], heard[p + 1]
+    curve = a - np.float32(2) * b + c
+    offset = np.float32(0.5) * (a - c) / curve if curve < 0 else np.float32(0)
+    return np.float32(p) + min(max(offset, np.float32(-1)), np.float32(1))
+
+
+@kernel
+def _comb(f0, weight, magnitude, share):
+    """Raise `share` (bins,) to `weight` on the harmonics of `f0` (in bins)."""
+    bins = magnitude.shape[0]
+    for h in range(1, int(np.float32(bins - 1) / f0) + 1):
+        center = np.float32(h) * f0
+        k, off = int(center + np.float32(0.5)), max(int(np.float32(_DETUNED) * center + np.float32(0.5)), 1)
+        peak = np.float32(1e-20)
+        for i in range(max(k - off, 0), min(k + off + 1, bins)):
+            peak = max(peak, magnitude[i])
+        below = magnitude[int(center - np.float32(0.5) * f0 + np.float32(0.5))]
+        above = magnitude[min(int(center + np.float32(0.5) * f0 + np.float32(0.5)), bins - 1)]
+        gap = np.float32(0.5) * (below + above) / peak
+        height = weight * (np.float32(1) - gap * gap)
+        if height > 0:
+            width = np.float32(_WIDTH) + np.float32(_WIDENING) * center
+            for i in range(max(int(center - width) + 1, 0), min(int(center + width) + 1, bins)):
+                distance = (np.float32(i) - center) / width
+                lobe = np.float32(1) - distance * distance
+                share[i] = max(share[i], height * lobe * lobe)
