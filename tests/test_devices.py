@@ -93,7 +93,7 @@ def test_a_refused_rate_offers_the_devices_own(cards):
 
 
 def test_more_channels_than_the_device_has_are_refused(cards):
-    with pytest.raises(BadInput, match="'USB Headphones' has 2 output channels, not 4"):
+    with pytest.raises(BadInput, match="'USB Headphones' has 2 output channels, not 5"):
         Stream(Engine(), (0, "usb"), channels=1, stems_out=True)
 
 

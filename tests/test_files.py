@@ -67,6 +67,17 @@ def test_lossy_files_are_read_as_soundfile_reads_them(tmp_path):
         assert np.array_equal(sound, soundfile.read(tmp_path / name, dtype="float32")[0]), name
 
 
+@pytest.mark.parametrize("name", ("a.wav", "a.flac", "a.ogg", "a.mp3"))
+def test_a_file_can_be_read_from_any_place_on_and_again(tmp_path, name):
+    soundfile.write(tmp_path / name, signals.noise(50_000, 2), RATE)
+    whole, _ = read(tmp_path / name)
+    with Reader(tmp_path / name) as reader:
+        for start in (0, 1, 4095, 30_001, 12_345, len(whole) - 1, 0):
+            got = np.concatenate(list(reader.blocks(4096, start)))
+            assert np.array_equal(got, whole[start:]), start
+        assert reader.warning is None
+
+
 def test_what_is_no_number_is_let_through(tmp_path):
     sound = np.array([[0.5], [np.nan], [np.inf]], np.float32)
     soundfile.write(tmp_path / "a.wav", sound, RATE, "FLOAT")
@@ -347,6 +358,27 @@ time.sleep(60)
     if shutil.which("ffprobe"):
         said = subprocess.run(["ffprobe", "-v", "warning", path], capture_output=True, text=True)
         assert (said.returncode, said.stderr) == (0, "")
+
+
+# Texts
+
+
+def test_a_text_appears_whole_in_the_place_of_another_and_in_a_new_folder(tmp_path):
+    path = tmp_path / "new folder" / "f0.csv"
+    for text in ("time_s,f0_hz\n0.00,440.00\n", "shorter\n"):
+        files.write_text(path, text)
+        assert path.read_text() == text
+        assert os.listdir(path.parent) == ["f0.csv"]
+
+
+def test_a_text_that_cannot_be_written_is_told_and_leaves_what_was_there(tmp_path, small_disk):
+    path = tmp_path / "f0.csv"
+    path.write_text("precious")
+    with pytest.raises(Unavailable, match=r"cannot write .*f0\.csv: "):
+        files.write_text(path, "0.00,440.00,1.000\n" * 10_000)
+    assert (os.listdir(tmp_path), path.read_text()) == (["f0.csv"], "precious")
+    with pytest.raises(Unavailable, match="cannot write"):
+        files.write_text(path / "f0.csv", "")
 
 
 # Pipes

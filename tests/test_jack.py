@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -10,7 +12,7 @@ import soundfile
 from signals import music
 from studio import PERIOD, RATE, Client, rtsep, server
 
-from rtsep import STEMS, Settings, separate
+from rtsep import STEMS, Engine, Settings, separate
 from rtsep.live.stream import warm_up
 
 
@@ -35,9 +37,10 @@ def through(arguments, sound, inputs):
 
 
 def rendered(sound, mode, **options):
-    """`separate` of `sound` for each place within a hop at which it may begin: the stream runs before it does."""
-    hop = Settings(mode).sizes(RATE).hop_size
-    for early in range(0, max(hop, PERIOD), PERIOD):
+    """`separate` of `sound` for each place between two looks at the melody, where it may begin: the stream runs on."""
+    engine = Engine(Settings(mode))
+    engine.prepare(sample_rate=RATE, channels=1)
+    for early in range(0, engine.sizes.hop_size * int(engine.state.melody.salience.stride[0]), PERIOD):
         padded = np.concatenate([np.zeros((early, sound.shape[1]), np.float32), sound])
         sounds = separate(padded, sample_rate=RATE, mode=mode, **options)
         yield np.concatenate([part[early:] for part in sounds.values()], axis=1)
@@ -65,7 +68,7 @@ def test_a_song_comes_back_as_the_offline_render_of_the_same_mode(jackd, mode):
 def test_each_stem_comes_out_on_ports_of_its_own(jackd):
     sound = music(2 * RATE, RATE, 2)
     expected = (np.concatenate([sound, stems], axis=1) for stems in rendered(sound, "balanced"))
-    assert_comes_back(["--stems-out"], expected, sound, inputs=8)
+    assert_comes_back(["--stems-out"], expected, sound, inputs=2 * (1 + len(STEMS)))
 
 
 def test_an_interrupt_fades_out_closes_the_recording_and_prints_a_summary(jackd, tmp_path):
@@ -96,11 +99,35 @@ def test_when_the_server_dies_the_program_says_so_and_the_recording_is_whole(jac
     assert process.returncode == 3
     assert "JACK server has gone" in errors
     files = [soundfile.info(path).frames for path in tmp_path.iterdir()]
-    assert len(files) == 5 and len(set(files)) == 1 and files[0] > RATE / 2
+    assert len(files) == 2 + len(STEMS) and len(set(files)) == 1 and files[0] > RATE / 2
+
+
+def test_the_microphone_is_the_input_after_those_of_the_song(jackd, tmp_path):
+    sound = music(RATE, RATE, 3)
+    sound[0] = 1
+    client = Client(sound, 2, 1.5)
+    code = (
+        "from rtsep import Engine, open_stream\n"
+        f"with open_stream(Engine(), 'studio', microphone=True, record={str(tmp_path)!r}): print(flush=True); input()"
+    )
+    try:
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(0.3)
+            client.play()
+            process.communicate(b"\n", timeout=20)
+    finally:
+        client.close()
+    assert process.returncode == 0
+    heard = {name: soundfile.read(tmp_path / f"{name}.wav", dtype="float32")[0] for name in ("input", "microphone")}
+    late = Settings().sizes(RATE).synthesis_size
+    start = int(np.flatnonzero(heard["input"][:, 0])[0])
+    np.testing.assert_array_equal(heard["input"][start : start + RATE], sound[:, :2])
+    np.testing.assert_array_equal(heard["microphone"][start - late : start - late + RATE], sound[:, 2])
 
 
 def test_the_python_callback_drives_a_real_device_too(jackd):
-    from rtsep import Engine, open_stream
+    from rtsep import open_stream
 
     with open_stream(Engine(), sample_rate=RATE, compiled=False) as stream:
         time.sleep(0.5)

@@ -34,7 +34,7 @@ def test_a_recording_is_aligned_and_its_stems_add_up_to_the_input_to_the_last_bi
     assert len({len(file) for file in files.values()}) == 1
     np.testing.assert_array_equal(files["input"][: len(sound)], sound)
     np.testing.assert_array_equal(sum(files[stem] for stem in STEMS), files["input"])
-    faded = files["percussive"] * np.float32(10 ** (-6 / 20)) + files["harmonic"] + files["residual"]
+    faded = files["input"] + (np.float32(10 ** (-6 / 20)) - 1) * files["percussive"]
     late = int(0.06 * RATE)
     np.testing.assert_allclose(files["output"][late : -RATE // 10], faded[late : -RATE // 10], atol=1e-6)
 
@@ -68,7 +68,7 @@ def test_a_recording_does_not_replace_another_unless_it_is_forced(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"percussive.wav": b"a take"}
     with open_stream(Engine(), "virtual", record=tmp_path, force=True):
         time.sleep(0.1)
-    assert len(read(tmp_path)) == 5
+    assert set(read(tmp_path)) == {"input", "output", *STEMS}
 
 
 def test_a_recording_whose_program_is_killed_can_be_read(tmp_path):

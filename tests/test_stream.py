@@ -7,10 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from signals import music
+import soundfile
+from signals import music, noise
 
 from rtsep import STEMS, BadInput, Engine, Settings, open_stream
 from rtsep.live import callback
+from rtsep.live.player import Player
 from rtsep.live.stream import Stream
 
 RATE = 48_000
@@ -148,9 +150,10 @@ def test_each_stem_has_output_channels_of_its_own_and_they_add_up_to_the_mix():
     stream.state.fade[0] = 1
     sound = np.round(music(14400, RATE, 2) * 2**23) / np.float32(2**23)  # 24 bits, as a sound card delivers
     heard = through_pointer(stream, sound, len(sound))
-    assert heard.shape[1] == 8
-    np.testing.assert_array_equal(heard[:, 2:4] + heard[:, 4:6] + heard[:, 6:8], heard[:, :2])
-    assert np.abs(heard[:, 2:6]).max(0).min() > 0.01
+    assert heard.shape[1] == 2 * (1 + len(STEMS))
+    stems = [heard[:, 2 * index : 2 * index + 2] for index in range(1, 1 + len(STEMS))]
+    np.testing.assert_array_equal(sum(stems), heard[:, :2])
+    assert np.abs(stems[0]).max() > 0.01
 
 
 def test_a_mono_stream_plays_on_both_channels():
@@ -167,6 +170,133 @@ def test_a_looped_source_starts_again():
     through_pointer(stream, np.zeros((1, 2), np.float32), 3 * len(sound))
     np.testing.assert_array_equal(stream.state.ring[: 3 * len(sound), :2], np.tile(sound, (3, 1)))
     assert not stream.finished
+    stream.close()
+
+
+def test_a_sound_file_is_played_as_it_is_and_the_stream_ends_when_all_of_it_was_heard(tmp_path):
+    sound = music(24000, RATE, 2)
+    soundfile.write(tmp_path / "song.wav", sound, RATE, subtype="FLOAT")
+    stream, ring = played(sound=tmp_path / "song.wav")
+    assert stream.engine.latency + len(sound) <= len(ring)
+    np.testing.assert_array_equal(ring[: len(sound), :2], sound)
+    assert stream.player.finished and not stream.player._thread.is_alive()
+
+
+def test_a_player_can_be_moved_while_the_stream_runs_and_outlives_it():
+    player = Player(music(4 * RATE, RATE, 2), RATE)
+    with open_stream(Engine(), "virtual", source=player) as stream:
+        assert stream.player is player and stream.sample_rate == RATE
+        player.seek(3)
+        while player.state.position[0] < 3 * RATE:
+            time.sleep(0.01)
+        player.pause()
+        while player.state.gain[0] > 0 and not player.finished:
+            time.sleep(0.01)
+        at = player.position
+        time.sleep(0.1)
+        assert player.position == at
+    assert player._thread.is_alive()
+    player.close()
+
+
+SINGER = np.linspace(-0.5, 0.5, 9600, dtype=np.float32)[:, np.newaxis]
+
+
+def test_a_singer_from_a_file_is_mixed_down_and_kept_beside_the_song(tmp_path):
+    sound = music(9600, RATE, 2)
+    soundfile.write(tmp_path / "singer.wav", np.repeat(SINGER, 2, 1), RATE, subtype="FLOAT")
+    for microphone in (tmp_path / "singer.wav", SINGER, Player(SINGER, RATE)):
+        stream, ring = played(sound=sound, microphone=microphone)
+        assert ring.shape[1] == 2 * (2 + len(STEMS)) + 1
+        np.testing.assert_array_equal(ring[: len(sound), :2], sound)
+        np.testing.assert_array_equal(ring[: len(sound), -1:], SINGER)
+        heard = stream.take_microphone()
+        np.testing.assert_array_equal(heard[: len(SINGER)], SINGER[:, 0])
+        assert len(heard) == len(ring) and len(stream.take_microphone()) == 0
+    microphone.close()
+
+
+def test_the_singer_is_heard_in_the_output_without_delay_and_the_engine_knows_the_place_in_the_song():
+    player = Player(music(4 * RATE, RATE, 2), RATE)
+    player.pause()
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, source=player, microphone=True)
+    stream.state.fade[0] = 1
+    stream.engine.parameters["microphone.gain_db"] = 0
+    stream.engine.parameters["microphone.mute"] = "off"
+    given = noise(4096, 1)
+    heard = through_pointer(stream, given, len(given))
+    assert np.corrcoef(heard[2048:, 0], given[2048:, 0])[0, 1] > 0.7
+    assert stream.state.song.position[0] == 0
+    player.seek(2)
+    while player.state.wanted[0] == player.state.current[0]:
+        time.sleep(0.01)
+    player.play()
+    through_pointer(stream, given, 1024)
+    through_pointer(stream, given, 1000)
+    assert stream.state.song.position[0] == 2 * RATE + 2024
+    assert stream.engine.state.position[0] == 2 * RATE + 2024
+    player.close()
+
+
+@pytest.mark.parametrize(
+    "options, inputs, song, microphone",
+    [
+        (dict(), 2, (0, 1), None),
+        (dict(microphone=True), 3, (0, 1), 2),
+        (dict(microphone=True, channels=1), 2, (0,), 1),
+        (dict(microphone=True, microphone_channel=5), 5, (0, 1), 4),
+        (dict(microphone=True, microphone_channel=2), 2, (0, 1), 1),
+        (dict(microphone=True, source=music(9600, RATE, 2)), 1, None, 0),
+        (dict(microphone=True, microphone_channel=3, source=music(9600, RATE, 2)), 3, None, 2),
+        (dict(microphone=SINGER), 2, (0, 1), None),
+        (dict(microphone=SINGER, source=music(9600, RATE, 2)), 0, None, None),
+    ],
+)
+def test_song_and_microphone_come_from_their_inputs(options, inputs, song, microphone):
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, record=True, **options)
+    assert stream.state.channels[0] == inputs
+    given = noise(4096, inputs)
+    through_pointer(stream, given, len(given))
+    ring = stream.state.ring[: len(given)]
+    mixed = options["source"][: len(given)] if "source" in options else given[:, song]
+    np.testing.assert_array_equal(ring[:, : mixed.shape[1]], mixed)
+    heard = stream.take_microphone()
+    if "microphone" in options:
+        expected = SINGER[: len(given), 0] if microphone is None else given[:, microphone]
+        np.testing.assert_array_equal(ring[:, -1], expected)
+        np.testing.assert_array_equal(heard, expected)
+    else:
+        assert ring.shape[1] == 2 * (2 + len(STEMS)) and len(heard) == 0
+    stream.close()
+
+
+def test_whoever_listens_to_the_microphone_too_rarely_gets_silence_for_all_but_the_newest_of_it():
+    stream = Stream(Engine(), "virtual", sample_rate=RATE, microphone=True)
+    given = np.zeros((2 * RATE, 3), np.float32)
+    given[:, 2] = np.arange(len(given))
+    through_pointer(stream, given[:100], 100)
+    assert np.array_equal(stream.take_microphone(), np.arange(100))
+    through_pointer(stream, given[100:].copy(), len(given) - 100)
+    heard = stream.take_microphone()
+    newest = RATE - callback.PIECE
+    assert len(heard) == len(given) - 100 and not heard[:-newest].any()
+    np.testing.assert_array_equal(heard[-newest:], np.arange(len(given))[-newest:])
+
+
+def test_a_recording_holds_the_singer_in_time_with_what_was_heard(tmp_path):
+    beats = np.zeros((RATE, 1), np.float32)
+    beats[RATE // 4 :: RATE // 4] = 0.5
+    late = Engine()
+    late.prepare(sample_rate=RATE, channels=1)
+    sung = np.roll(beats, late.latency, 0)  # with what the singer hears, which is late by the engine's latency
+    with open_stream(Engine(), "virtual", source=beats, microphone=sung, record=tmp_path) as stream:
+        while not stream.finished:
+            time.sleep(0.01)
+    files = {path.stem: soundfile.read(path, dtype="float32")[0] for path in tmp_path.iterdir()}
+    assert set(files) == {"input", "output", "microphone", *STEMS}
+    assert len({len(file) for file in files.values()}) == 1
+    np.testing.assert_array_equal(files["microphone"][: len(beats)], beats[:, 0])
+    np.testing.assert_array_equal(files["input"][: len(beats)], beats[:, 0])
 
 
 @pytest.mark.parametrize(
@@ -177,12 +307,25 @@ def test_a_looped_source_starts_again():
         (dict(channels=9), "9 channels"),
         (dict(sample_rate=4000), "sample rate is 4000"),
         (dict(source=np.zeros((9, 1), np.float32), channels=2), "source has 1 channels"),
+        (dict(source=np.zeros((9, 9), np.float32)), "1 to 8 channels"),
+        (dict(source="nowhere.wav"), "no file nowhere.wav"),
+        (dict(microphone="nowhere.wav"), "no file nowhere.wav"),
+        (dict(microphone=True, microphone_channel=0), "channel is 0"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused_with_a_sentence(options, sentence):
     options = dict(device="virtual") | options
     with pytest.raises(BadInput, match=sentence):
         Stream(Engine(), **options)
+
+
+def test_a_player_that_does_not_fit_the_stream_is_refused_with_a_sentence():
+    player = Player(np.zeros((9, 2), np.float32), RATE)
+    with pytest.raises(BadInput, match="made for 48000 Hz, the stream for 44100"):
+        Stream(Engine(), "virtual", sample_rate=44100, source=player)
+    with pytest.raises(BadInput, match="mono=True"):
+        Stream(Engine(), "virtual", source=player, microphone=player)
+    player.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_RR"), reason="this system has no real-time priorities of POSIX")

@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import carray, float32, float64, from_dtype, int64, types
-from numpy.typing import NDArray
 
 from .. import engine
 from ..kernel import call_portaudio, callback, clock, kernel, load, numba_type, publish, thread_id, wait
 from ..settings import STEMS
+from . import player
 
 PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change
 FADE_S = 0.05
+MICROPHONE_S = 1.0  # that can be taken at once
 LOAD_STEPS = 1000  # of the histogram: tenths of a percent of the deadline, the last for all above
 
 # Places in `State.counts` and `State.worst`
@@ -29,16 +30,18 @@ class State(NamedTuple):
     # written by the control thread
     fade_goal: float32[::1]  # (1,) 1 while the stream is to be heard, 0 before it stops
     engine: engine.State
+    song: player.State  # what is played in place of the device's input; empty if that is un-mixed
+    singer: player.State  # the same in place of a microphone
     # tables: read only
     period: float64[::1]  # (1,) seconds between samples
     channels: int64[::1]  # (2,) of the device: input, output
-    source: float32[:, ::1]  # (samples, channels) what is played in place of the input; none if empty
-    loop: int64[::1]  # (1,) whether the source starts again at its end
+    microphone_input: int64[::1]  # (1,) of the device's inputs, from 0
     # memory
-    played: int64[::1]  # (1,) samples of the source so far
     fade: float32[::1]  # (1,) gain on the way to `fade_goal`
     written: int64[::1]  # (1,) rows of the ring so far, its wraps counted in
-    ring: float32[:, ::1]  # (rows, channels * (2 + stems)) input, output, stems, for whoever records; none if empty
+    ring: float32[:, ::1]  # (rows, columns) input, output, stems, microphone, for whoever records; none if empty
+    microphone_written: int64[::1]  # (1,) rows of the next so far
+    heard_microphone: float32[::1]  # (rows,) a ring for whoever listens to the singer; none if empty
     # measurements
     thread: int64[::1]  # (1,) the audio thread, 0 before its first call
     counts: int64[::1]  # (3,) calls, samples, calls in which the device told of lost sound
@@ -48,30 +51,37 @@ class State(NamedTuple):
     block: float32[:, ::1]  # (piece, channels)
     output: float32[:, ::1]  # (piece, channels)
     stems: float32[:, :, ::1]  # (stems, piece, channels)
+    microphone: float32[:, ::1]  # (piece, 1), or (piece, 0) without one
 
 
 def prepare(
     inner: engine.State,
     sample_rate: float,
     channels: tuple[int, int],
-    source: NDArray[np.float32],
+    song: player.State,
+    singer: player.State,
     *,
-    loop: bool,
+    microphone: int | None,
     ring: int,
 ) -> State:
-    """A state around that of an engine, for a device with (input, output) `channels`, and a `ring` of so many rows."""
-    mixed, stems = source.shape[1], len(STEMS)
+    """A state around that of an engine, for a device with (input, output) `channels`, and a `ring` of so many rows.
+
+    `microphone` is its number among the inputs, from 0; None: there is none, nor a `singer`.
+    """
+    mixed, stems, microphones = song.ring.shape[2], len(STEMS), int(microphone is not None)
     return State(
         fade_goal=np.ones(1, np.float32),
         engine=inner,
+        song=song,
+        singer=singer,
         period=np.array([1 / sample_rate]),
         channels=np.array(channels),
-        source=source,
-        loop=np.array([int(loop)]),
-        played=np.zeros(1, np.int64),
+        microphone_input=np.array([microphone or 0]),
         fade=np.zeros(1, np.float32),
         written=np.zeros(1, np.int64),
-        ring=np.zeros((ring, mixed * (2 + stems)), np.float32),
+        ring=np.zeros((ring, mixed * (2 + stems) + microphones), np.float32),
+        microphone_written=np.zeros(1, np.int64),
+        heard_microphone=np.zeros(microphones * round(MICROPHONE_S * sample_rate), np.float32),
         thread=np.zeros(1, np.int64),
         counts=np.zeros(COUNTS, np.int64),
         load=np.zeros(LOAD_STEPS + 1, np.int64),
@@ -79,6 +89,7 @@ def prepare(
         block=np.zeros((PIECE, mixed), np.float32),
         output=np.zeros((PIECE, mixed), np.float32),
         stems=np.zeros((stems, PIECE, mixed), np.float32),
+        microphone=np.zeros((PIECE, microphones), np.float32),
     )
 
 
@@ -111,10 +122,9 @@ def process(state, inputs, outputs, flags):
 def _piece(state, inputs, outputs):
     samples, channels = outputs.shape[0], state.block.shape[1]
     block, output, stems = state.block[:samples], state.output[:samples], state.stems[:, :samples]
-    for i in range(samples):
-        for c in range(channels):
-            block[i, c] = _input(state, inputs, i, c)
-    engine.process(state.engine, block, output, stems)
+    microphone = state.microphone[:samples]
+    _hear(state, inputs, block, microphone)
+    engine.process(state.engine, block, microphone, output, stems)
     step = np.float32(state.period[0] / FADE_S)
     for i in range(samples):
         goal = state.fade_goal[0]
@@ -127,25 +137,42 @@ def _piece(state, inputs, outputs):
             if channels == 1 and outputs.shape[1] == 2:
                 stem, channel = -1, 0
             outputs[i, c] = output[i, channel] if stem < 0 else stems[stem, i, channel] * state.fade[0]
-    _record(state, block, output, stems)
+    _keep(state, microphone)
+    _record(state, block, output, stems, microphone)
 
 
 @kernel
-def _input(state, inputs, i, c):
-    """Sample `i` of channel `c`: the source's where there is one, else the device's."""
-    length = state.source.shape[0]
-    if length == 0:
-        return inputs[i, c] if c < inputs.shape[1] else np.float32(0)
-    at = state.played[0]
-    if c == state.block.shape[1] - 1:
-        state.played[0] = at + 1
-    if state.loop[0] != 0:
-        at %= length
-    return state.source[at, c] if at < length else np.float32(0)
+def _hear(state, inputs, block, microphone):
+    """Write what is to be un-mixed to `block` and the singer to `microphone`, from files or from the device."""
+    if state.song.ring.shape[1] > 0:
+        state.engine.position[0] = state.song.position[0]
+        player.read(state.song, block)
+    else:
+        for i in range(block.shape[0]):
+            for c in range(block.shape[1]):
+                block[i, c] = inputs[i, c] if c < inputs.shape[1] else np.float32(0)
+    at = state.microphone_input[0]
+    if state.singer.ring.shape[1] > 0:
+        player.read(state.singer, microphone)
+    else:
+        for i in range(microphone.shape[0]):
+            for c in range(microphone.shape[1]):
+                microphone[i, c] = inputs[i, at] if at < inputs.shape[1] else np.float32(0)
 
 
 @kernel
-def _record(state, block, output, stems):
+def _keep(state, microphone):
+    """Append a piece to the ring of the microphone."""
+    rows = state.heard_microphone.shape[0]
+    if rows == 0:
+        return
+    for i in range(microphone.shape[0]):
+        state.heard_microphone[(state.microphone_written[0] + i) % rows] = microphone[i, 0]
+    publish(state.microphone_written, 0, state.microphone_written[0] + microphone.shape[0])
+
+
+@kernel
+def _record(state, block, output, stems, microphone):
     """Append a piece to the ring. It never waits: a reader who comes too late finds that it was lapped."""
     rows = state.ring.shape[0]
     if rows == 0:
@@ -158,6 +185,8 @@ def _record(state, block, output, stems):
             row[channels + c] = output[i, c]
             for s in range(stems.shape[0]):
                 row[(2 + s) * channels + c] = stems[s, i, c]
+        for c in range(microphone.shape[1]):
+            row[(2 + stems.shape[0]) * channels + c] = microphone[i, c]
     publish(state.written, 0, state.written[0] + block.shape[0])
 
 

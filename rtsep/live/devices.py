@@ -39,7 +39,7 @@ def portaudio() -> ModuleType:
         raise Unavailable(
             "the PortAudio library is not installed: install it (Debian and Ubuntu: apt install libportaudio2; "
             "Fedora: dnf install portaudio; macOS: brew install portaudio), or use the built-in device: "
-            "-i virtual -o virtual."
+            "-o virtual."
         ) from None
     # At exit PortAudio would close its JACK client, and abort the process if the server has gone by then.
     atexit.unregister(sounddevice._exit_handler)
@@ -83,7 +83,7 @@ def find(name: str | int | None, kind: str) -> Device:
     if not fitting:
         raise Unavailable(
             f"no sound device for {kind} was found: plug one in, start the sound server (PipeWire, PulseAudio or "
-            "JACK), or use the built-in device: -i virtual -o virtual."
+            "JACK), or use the built-in device: -o virtual."
         )
     if name is None:
         default = sounddevice.default.device["input" if kind == "input" else "output"]

@@ -24,7 +24,8 @@ class Recorder:
     """Writes FOLDER/input.wav, output.wav and a file for each stem, all of one length and aligned to the sample.
 
     `input.wav` is what came in, `output.wav` what was heard, the stems are as they are before the faders, and add
-    up to the input. The engine's latency is taken off. The files are valid at every moment of the recording.
+    up to the input. The engine's latency is taken off. Where there is a microphone, `microphone.wav` is what was sung
+    to `output.wav`. The files are valid at every moment of the recording.
 
     `state` is that of a running callback with a ring, `latency` (samples) its engine's.
 
@@ -42,13 +43,18 @@ class Recorder:
         self.folder, self.lost, self.error = Path(folder), 0, ""
         self._state, self._read = state, 0
         self._channels = state.block.shape[1]
-        self._early = np.zeros((0, self._channels), np.float32)  # input whose output is still to come
-        self._latency, self._skip = latency, latency
-        paths = [self.folder / f"{name}.wav" for name in ("input", "output", *STEMS)]
+        self._early = np.zeros((0, state.ring.shape[1]), np.float32)  # rows since the input whose output is to come
+        self._latency = latency
+        sung = ("microphone",) * state.microphone.shape[1]
+        paths = [self.folder / f"{name}.wav" for name in ("input", "output", *STEMS, *sung)]
         taken = next((path for path in paths if path.exists()), None)
         if taken is not None and not force:
             raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
-        self._files = [Writer(path, sample_rate, self._channels, recording=True, force=force) for path in paths]
+        self._delays = [0, latency, *[state.engine.stft.delayed.shape[1]] * len(STEMS), *[latency] * len(sung)]
+        self._files = [
+            Writer(path, sample_rate, 1 if path.stem in sung else self._channels, recording=True, force=force)
+            for path in paths
+        ]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -92,12 +98,8 @@ class Recorder:
             self._write(sound)
 
     def _write(self, sound: Sound) -> None:
-        channels = self._channels
-        heard = np.concatenate([self._early, sound[:, :channels]])
-        ready = max(len(heard) - self._latency, 0)
-        self._files[0].write(heard[:ready])
-        self._early = heard[ready:]
-        late = sound[self._skip :]
-        self._skip -= min(self._skip, len(sound))
-        for index, file in enumerate(self._files[1:], 1):
-            file.write(late[:, index * channels : (index + 1) * channels])
+        rows = np.concatenate([self._early, sound])
+        ready = max(len(rows) - self._latency, 0)
+        for index, (file, delay) in enumerate(zip(self._files, self._delays, strict=True)):
+            file.write(rows[delay : delay + ready, index * self._channels : (index + 1) * self._channels])
+        self._early = rows[ready:]

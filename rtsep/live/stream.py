@@ -15,16 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..engine import Engine, Sound
 from ..errors import BadInput, Unavailable
 from ..kernel import compiling, native
 from ..settings import STEMS
-from . import callback, devices
+from . import callback, devices, player
+from .player import Player
 from .record import Recorder
 
 _PRIORITY = 10  # of 1 to 99: above every ordinary thread, below sound servers
 _RING_S = 8  # how long a disk may stall before a recording has a gap
+
+Source = str | Path | Sound | Player
 
 
 class Stats(NamedTuple):
@@ -42,7 +46,10 @@ class Stats(NamedTuple):
 
 
 class Stream:
-    """A running stream; made by `open_stream`. `engine.parameters` may be moved while it runs."""
+    """A running stream; made by `open_stream`. `engine.parameters` may be moved while it runs.
+
+    Attributes: `player` plays the song (None if the device's input is un-mixed), `recorder`, `state`, `sample_rate`.
+    """
 
     def __init__(
         self,
@@ -52,8 +59,11 @@ class Stream:
         sample_rate: float | None = None,
         block_size: int = 0,
         channels: int | None = None,
-        source: Sound | None = None,
+        source: Source | None = None,
         loop: bool = False,
+        microphone: bool | Source | None = None,
+        microphone_channel: int | None = None,
+        score: ArrayLike | None = None,
         stems_out: bool = False,
         record: bool = False,
         compiled: bool = True,
@@ -61,49 +71,104 @@ class Stream:
         if not 0 <= block_size <= 8192:
             raise BadInput(f"the block size is {block_size}: it must lie between 1 and 8192 samples, or be 0 (free).")
         self.engine, self.block_size, self._compiled = engine, block_size, compiled
-        self._playing, self._running = source is not None, np.zeros(1, np.int64)
+        self._running, self._microphone_taken = np.zeros(1, np.int64), 0
+        self.player: Player | None = None
+        self._own: list[Player] = []  # that nobody else will close
+        self._listening = source is None or microphone is True
         names = device if isinstance(device, tuple) else (device, device)
-        self._names: tuple[Any, ...] = (names[1], names[1]) if self._playing else names
+        self._names: tuple[Any, ...] = names if self._listening else (names[1], names[1])
         self._stream: Any = None
         self._thread: threading.Thread | None = None
         self._device_latency_ms = 0.0
         self.recorder: Recorder | None = None
         self.lost = np.zeros(1, np.int64)
         self.virtual = devices.VIRTUAL in self._names
+        try:
+            self._prepare(sample_rate, channels, source, loop, microphone, microphone_channel, score, stems_out, record)
+        except BaseException:
+            self._close_players()
+            raise
+
+    def _prepare(
+        self,
+        sample_rate: float | None,
+        channels: int | None,
+        source: Source | None,
+        loop: bool,
+        microphone: bool | Source | None,
+        microphone_channel: int | None,
+        score: ArrayLike | None,
+        stems_out: bool,
+        record: bool,
+    ) -> None:
+        """Find the devices, open the files, and make the state of the callback."""
+        if isinstance(source, Player):
+            sample_rate = sample_rate or source.sample_rate
         if self.virtual:
             if not set(self._names) <= {devices.VIRTUAL, None}:
                 raise BadInput("the virtual device is both input and output: use -i virtual -o virtual.")
             self.sample_rate = float(sample_rate or 48_000)
-            self.block_size = block_size or 128
-            most = (source.shape[1] if source is not None else 2, 64)
+            self.block_size = self.block_size or 128
+            most_inputs = most_outputs = 64
         else:
             self._find()
             self.sample_rate = float(sample_rate or self._output.sample_rate)
-            most = (source.shape[1] if source is not None else self._input.inputs, self._output.outputs)
-        if channels is None:
-            channels = min(2, most[0], most[1])
-        columns = channels * (1 + len(STEMS)) if stems_out else max(channels, min(2, most[1]))
-        if source is not None and source.shape[1] != channels:
-            raise BadInput(f"the source has {source.shape[1]} channels, the stream {channels}.")
+            most_inputs, most_outputs = self._input.inputs, self._output.outputs
+        if source is not None:
+            self.player = self._played(source, loop=loop)
+            channels = self.player.channels if channels is None else channels
+            if self.player.channels != channels:
+                raise BadInput(f"the source has {self.player.channels} channels, the stream {channels}.")
+        elif channels is None:
+            last = int(microphone is True and microphone_channel is None)
+            channels = max(min(2, most_inputs - last, most_outputs), 1)
+        singer, place = self._microphone(microphone, microphone_channel, 0 if self.player else channels)
+        inputs = max(0 if self.player else channels, place + 1 if microphone is True and place is not None else 0)
+        columns = channels * (1 + len(STEMS)) if stems_out else max(channels, min(2, most_outputs))
         if not self.virtual:
-            if not self._playing:
-                devices.check(self._input, "input", channels, self.sample_rate)
+            if self._listening:
+                devices.check(self._input, "input", inputs, self.sample_rate)
             devices.check(self._output, "output", columns, self.sample_rate)
-        engine.prepare(sample_rate=self.sample_rate, channels=channels, max_block=callback.PIECE)
+        self.engine.prepare(sample_rate=self.sample_rate, channels=channels, max_block=callback.PIECE, score=score)
         self.state = callback.prepare(
-            engine.state,
+            self.engine.state,
             self.sample_rate,
-            (channels, columns),
-            np.zeros((0, channels), np.float32) if source is None else np.array(source, np.float32, order="C"),
-            loop=loop,
+            (inputs, columns),
+            self.player.state if self.player else player.empty(channels),
+            singer.state if singer else player.empty(1),
+            microphone=place,
             ring=int(_RING_S * self.sample_rate) if record else 0,
         )
         self._native = native(self.state)
 
+    def _microphone(
+        self, microphone: bool | Source | None, channel: int | None, free: int
+    ) -> tuple[Player | None, int | None]:
+        """Who plays the singer, and the number of the microphone among the inputs, of which `free` is unused."""
+        if channel is not None and channel < 1:
+            raise BadInput(f"the microphone's channel is {channel}: inputs count from 1.")
+        if microphone is None or microphone is False:
+            return None, None
+        if microphone is True:
+            return None, free if channel is None else channel - 1
+        singer = self._played(microphone, mono=True)
+        if singer.channels != 1:
+            raise BadInput(f"the singer has {singer.channels} channels: make the player with mono=True.")
+        return singer, 0
+
+    def _played(self, source: Source, *, loop: bool = False, mono: bool = False) -> Player:
+        """A player at the rate of this stream."""
+        if not isinstance(source, Player):
+            self._own.append(Player(source, self.sample_rate, loop=loop, mono=mono))
+            return self._own[-1]
+        if source.sample_rate != self.sample_rate:
+            raise BadInput(f"the player is made for {source.sample_rate:g} Hz, the stream for {self.sample_rate:g}.")
+        return source
+
     def _find(self) -> None:
         """The devices by their names, as they are now."""
         self._output = devices.find(self._names[1], "output")
-        self._input = self._output if self._playing else devices.find(self._names[0], "input")
+        self._input = devices.find(self._names[0], "input") if self._listening else self._output
         # From now on by these very names: numbers and the system's default change as cards come and go.
         self._names = tuple(f"{device.name}, {device.host}" for device in (self._input, self._output))
 
@@ -125,7 +190,7 @@ class Stream:
         device: Any
         channels: Any
         kind, device, channels = "duplex", (self._input.number, self._output.number), (inputs, outputs)
-        if self._playing:
+        if not self._listening:
             kind, device, channels = "output", self._output.number, outputs
         common = dict(
             samplerate=self.sample_rate,
@@ -147,14 +212,14 @@ class Stream:
                     userdata=ffi.cast("void*", self._native.ctypes.data),
                     **common,
                 )
-            elif self._playing:
-                self._stream = sounddevice.OutputStream(callback=self._output_callback, **common)
-            else:
+            elif self._listening:
                 self._stream = sounddevice.Stream(callback=self.callback, **common)
+            else:
+                self._stream = sounddevice.OutputStream(callback=self._output_callback, **common)
             self._stream.start()
             self._device_latency_ms = self._told_latency_ms()
         except sounddevice.PortAudioError as error:
-            self.close()
+            self._stop()
             raise Unavailable(f"the device {self._output.name!r} cannot be opened: {error.args[0]}.") from None
 
     def _hurry(self) -> None:
@@ -223,9 +288,22 @@ class Stream:
 
     @property
     def finished(self) -> bool:
-        """Whether the source has been heard to its end."""
-        length = len(self.state.source)
-        return self._playing and not self.state.loop[0] and self.state.played[0] >= length + self.engine.latency
+        """Whether the song has been heard to its end."""
+        if self.player is None or not self.player.finished:
+            return False
+        return bool(self.state.song.over[0] >= self.engine.latency)
+
+    def take_microphone(self) -> Sound:
+        """What the microphone has heard since the last call (samples,); what came over a second ago is silence."""
+        ring, written = self.state.heard_microphone, int(self.state.microphone_written[0])
+        first, self._microphone_taken = self._microphone_taken, written
+        if len(ring) == 0:
+            return np.zeros(0, np.float32)
+        sound: Sound = ring[np.arange(first, written) % len(ring)]
+        # Meanwhile a piece or more may have been written over the oldest.
+        lapped = int(self.state.microphone_written[0]) + callback.PIECE - len(ring) - first
+        sound[: max(lapped, 0)] = 0
+        return sound
 
     def revive(self) -> bool:
         """After the device has vanished: look for it by name and go on; False if it is not back yet.
@@ -234,7 +312,7 @@ class Stream:
         """
         if self._output.host.startswith("JACK"):
             raise Unavailable("the JACK server has gone: start it, and then this program, again.")
-        self.close()
+        self._stop()
         try:
             devices.rescan()
             self._find()
@@ -253,7 +331,15 @@ class Stream:
         time.sleep(self._device_latency_ms / 1e3 if self.active else 0)
 
     def close(self) -> None:
-        """Stop at once and let the device go."""
+        """Stop at once, let the device go, and close the files."""
+        self._stop()
+        self._close_players()
+
+    def _close_players(self) -> None:
+        for each in self._own:
+            each.close()
+
+    def _stop(self) -> None:
         self._running[0] = 0
         if self._thread is not None:
             self._thread.join()
@@ -295,8 +381,10 @@ class Stream:
 def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
     """Compile (or load from the cache) everything that a stream needs; `told` hears of it if it takes long."""
     with compiling("stream", told):
-        stream = Stream(Engine(), devices.VIRTUAL)
         silence = np.zeros((1, 2), np.float32)
+        stream = Stream(Engine(), devices.VIRTUAL, source=silence)
+        stream.close()
+        player.switch(stream.state.song, 0, -1)
         callback.process_at(stream._native.ctypes.data, silence, silence.copy(), 0)
         # Not running, this returns at once.
         callback.virtual_host(callback.portaudio.address, 0, 0, 0, 0, 1.0, stream._running, stream.lost)
@@ -310,8 +398,11 @@ def open_stream(
     sample_rate: float | None = None,
     block_size: int = 0,
     channels: int | None = None,
-    source: Sound | None = None,
+    source: Source | None = None,
     loop: bool = False,
+    microphone: bool | Source | None = None,
+    microphone_channel: int | None = None,
+    score: ArrayLike | None = None,
     stems_out: bool = False,
     limiter: bool = True,
     record: str | Path | None = None,
@@ -333,8 +424,11 @@ def open_stream(
     sample_rate : Hz; the output device's own if None
     block_size : samples in a block, 0 to leave it to the device
     channels : 1 to 8; at most 2 if None
-    source : (samples, channels) played in place of the input; then only an output is opened
+    source : a sound file, (samples, channels) at the stream's rate, or a `Player`, to be un-mixed in place of the input
     loop : start the source again at its end
+    microphone : True for one at the device, or what plays in its place, as `source`, mixed down to one channel
+    microphone_channel : which of the device's inputs it is, from 1; None: the first that the song leaves free
+    score : where alone a melody is looked for, as for `Engine.prepare`; times are those of the song that plays
     stems_out : give each stem its own output channels after those of the mix, as it is before the faders
     limiter : turn the parameter `limiter` on, so that nothing beyond -1 dBFS comes out
     record : a folder to write input, output and stems to: see `Recorder`
@@ -354,6 +448,9 @@ def open_stream(
         channels=channels,
         source=source,
         loop=loop,
+        microphone=microphone,
+        microphone_channel=microphone_channel,
+        score=score,
         stems_out=stems_out,
         record=record is not None,
         compiled=compiled,

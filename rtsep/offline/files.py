@@ -81,14 +81,20 @@ class Reader:
             self.close()
             raise
 
-    def blocks(self, size: int = BLOCK) -> Iterator[Sound]:
-        """Read on to the end: blocks (at most `size`, channels).
+    def blocks(self, size: int = BLOCK, start: int = 0) -> Iterator[Sound]:
+        """Read from sample `start` to the end: blocks (at most `size`, channels), empty on the way there.
 
         Raises
         ------
         BadInput : if nothing at all can be read.
         """
-        done = 0
+        # libsndfile is often off by a block of Vorbis after a seek; 600 times as fast as it sounds, all can be decoded.
+        done = begun = 0 if self._file.format == "OGG" else start
+        try:
+            self._file.seek(begun)
+        except soundfile.LibsndfileError:
+            if begun:  # it breaks off before
+                return
         while True:
             block = np.empty((size, self.channels), np.float32)
             # SoundFile.read would seek after every block, and lose what comes just before the damage.
@@ -97,12 +103,13 @@ class Reader:
             samples = library._snd.sf_readf_float(self._file._file, place, size)
             if samples == 0:
                 break
+            skip = min(max(start - done, 0), samples)
             done += samples
-            yield block[:samples]
+            yield block[skip:samples]
         if done == 0:
             raise BadInput(f"{self.path} is damaged: nothing of it can be read.")
         missing = self.length is not None and self.length - done > _MPEG_SLACK_S * self.sample_rate
-        if missing or self._breaks_off():
+        if done > begun and (missing or self._breaks_off()):
             seconds = done / self.sample_rate
             self.warning = f"{self.path} ends early, after {seconds:.2f} s: the rest is missing or damaged."
 
@@ -365,6 +372,18 @@ def sum_of(sounds: Mapping[str, Sound]) -> Sound:
     """The sounds, all of one shape, added up in their order."""
     total: Sound = np.sum(list(sounds.values()), axis=0, dtype=np.float32)
     return total
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, all or nothing; raises `Unavailable` if it cannot be."""
+    place = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with _unavailable(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+            os.replace(place, path)
+        finally:
+            place.unlink(missing_ok=True)
 
 
 @contextmanager
