@@ -1,7 +1,7 @@
 """The engine over files, arrays and pipes: the code that sounds live, with its latency taken off.
 
-What an engine owes at the end of the sound comes out while it is fed `latency` samples of silence; its first
-`latency` samples are dropped. Files stream through in blocks, whatever their length, each through its own engine.
+What an engine owes at the end of the sound comes out while it is fed `latency` samples of silence; what comes before
+the first sample is dropped. Files stream through in blocks, whatever their length, each through its own engine.
 """
 
 import os
@@ -15,18 +15,29 @@ from threading import Event
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..engine import Engine, process
 from ..errors import BadInput, Unavailable, unknown
-from ..settings import MOST_CHANNELS, STEMS, Settings
-from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load
+from ..settings import GROUPS, MOST_CHANNELS, STEMS, Settings
+from . import score as scores
+from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of, write_text
+
+_TABLE = "f0"  # what the table of the melody is called among the outputs
 
 PIPE = "-"
 """The name of standard input among sources, and of standard output as a folder."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called as `progress(source, samples done, samples in all or None)`, from the thread that works on the source."""
+
+
+class Melody(NamedTuple):
+    """A melody every 10 ms from the start of the sound."""
+
+    time_s: NDArray[np.floating]  # (rows,)
+    f0_hz: NDArray[np.float32]  # (rows,) 0 where there is none
+    confidence: NDArray[np.float32]  # (rows,) 0 to 1
 
 
 class Report(NamedTuple):
@@ -42,11 +53,12 @@ def separate(
     source: ArrayLike | Name,
     *,
     sample_rate: float | None = None,
-    mode: str = "offline",
+    mode: str = "quality",
     settings: Settings | None = None,
     stems: Sequence[str] | None = None,
     parameters: Mapping[str, float | str] | None = None,
     mix: bool = False,
+    score: ArrayLike | Name | None = None,
 ) -> dict[str, Sound]:
     """Separate an array or a sound file into stems, which are aligned with it to the sample and add up to it.
 
@@ -56,9 +68,10 @@ def separate(
     sample_rate : of an array, Hz, 8,000 to 192,000; a file has its own
     mode : a name of MODES
     settings : takes the place of `mode`
-    stems : which of STEMS to return; all of them if left out
+    stems : which of STEMS and GROUPS to return; if left out, stems that add up to the source
     parameters : values by the ids of PARAMETERS, as {"hpss.separation": 2}
     mix : whether to return "mix" too: the stems as the faders of `parameters` weigh them
+    score : where alone the melody is looked for: a MIDI or CSV file, or an array as for `Engine.prepare`
 
     Returns
     -------
@@ -68,34 +81,41 @@ def separate(
     ------
     BadInput : for an unknown name, a value out of its range, or a file that cannot be read.
     """
-    names = _names(stems, mix)
-    engine = _engine(settings or Settings(mode=mode), parameters)
-    if isinstance(source, str | os.PathLike):
-        if sample_rate is not None:
-            raise BadInput("a file has its own sample rate: leave sample_rate out.")
-        sound, rate = load(source)
-    else:
-        if sample_rate is None:
-            raise BadInput("an array needs its sample rate: separate(array, sample_rate=44100).")
-        sound, rate = np.asarray(source), sample_rate
-        if sound.ndim not in (1, 2) or sound.shape[1:] > (MOST_CHANNELS,):
-            raise BadInput(
-                f"an array of shape {sound.shape}: it must be (samples,) or (samples, channels), with at most "
-                f"{MOST_CHANNELS} channels."
-            )
-        if not np.issubdtype(sound.dtype, np.floating):
-            raise BadInput(f"an array of {sound.dtype}: it must hold floats, full scale being -1 to 1.")
-    shape = sound.shape
-    sound = sound[:, np.newaxis] if sound.ndim == 1 else sound
-    engine.prepare(sample_rate=rate, channels=sound.shape[1])
+    settings = settings or Settings(mode=mode)
+    names = _names(stems, mix, settings)
+    sound, rate, shape = _sound(source, sample_rate)
+    engine = _engine(settings, parameters)
+    engine.prepare(sample_rate=rate, channels=sound.shape[1], score=_score(score))
     results = {name: np.empty(sound.shape, np.float32) for name in names}
-    done = 0
-    for parts in _render(engine, (sound[start : start + BLOCK] for start in range(0, len(sound), BLOCK))):
-        samples = len(parts["mix"])
+    done = dict.fromkeys(names, 0)
+    for parts in _render(engine, _blocks(sound)):
         for name in names:
-            results[name][done : done + samples] = parts[name]
-        done += samples
+            part = parts[name]
+            results[name][done[name] : done[name] + len(part)] = part
+            done[name] += len(part)
     return {name: result.reshape(shape) for name, result in results.items()}
+
+
+def follow(
+    source: ArrayLike | Name,
+    *,
+    sample_rate: float | None = None,
+    mode: str = "quality",
+    settings: Settings | None = None,
+    parameters: Mapping[str, float | str] | None = None,
+    score: ArrayLike | Name | None = None,
+) -> Melody:
+    """The melody of an array or a sound file, as the engine hears it live; parameters and errors of `separate`."""
+    settings = settings or Settings(mode=mode)
+    if not settings.melody:
+        raise BadInput(f"the mode {settings.mode} follows no melody: take another, or Settings(..., melody=True).")
+    sound, rate, _ = _sound(source, sample_rate)
+    engine = _engine(settings, parameters)
+    engine.prepare(sample_rate=rate, channels=sound.shape[1], score=_score(score))
+    track: list[Sound] = []
+    for _ in _render(engine, _blocks(sound), track):
+        pass
+    return _melody(engine, track, len(sound) / rate)
 
 
 def separate_files(
@@ -111,9 +131,10 @@ def separate_files(
     force: bool = False,
     sample_rate: float | None = None,
     channels: int | None = None,
+    score: Name | None = None,
     progress: Progress | None = None,
 ) -> list[Report]:
-    """Separate sound files into FOLDER/<name>/<stem>.<format>, in constant memory.
+    """Separate sound files into FOLDER/<name>/<stem>.<format> and f0.csv (time_s, f0_hz, confidence), block by block.
 
     The files of a source appear together when all of them are whole; a source that fails leaves nothing, and the
     others go on. An interrupt leaves nothing unfinished either.
@@ -123,8 +144,8 @@ def separate_files(
     sources : paths; "-" is raw little-endian float32 from standard input, channels interleaved, and is named stdin
     folder : made if need be; "-" sends one stem (or, if no stems are named, the mix) of one source to standard
         output as raw little-endian float32. It ends quietly when nobody reads any more.
-    settings : Settings(mode="offline") if left out
-    stems, parameters, mix : as for `separate`
+    settings : Settings(mode="quality") if left out
+    stems, parameters, mix, score : as for `separate`; a score goes with a single source
     format : "wav" (32-bit float) or "flac" (24 bit)
     jobs : sources worked on at a time, each in a thread
     force : replace files that are there already
@@ -142,9 +163,12 @@ def separate_files(
     places, folder = [os.fspath(source) for source in sources], os.fspath(folder)
     if stems is None and mix and folder == PIPE:
         stems = ()
-    names = _names(stems, mix)
-    settings = settings or Settings(mode="offline")
+    settings = settings or Settings(mode="quality")
+    names = _names(stems, mix, settings)
     _engine(settings, parameters)
+    if score is not None and len(places) != 1:
+        raise BadInput("a score belongs to one song: separate the others without it.")
+    regions = _score(score)
     if not names:
         raise BadInput("nothing to write: name stems, or ask for the mix.")
     if format not in FORMATS:
@@ -153,7 +177,7 @@ def separate_files(
         raise BadInput(f"{jobs} jobs: there must be at least 1.")
     if PIPE in places and (sample_rate is None or channels is None):
         raise BadInput("raw sound does not tell its rate and channels: add -r RATE -c CHANNELS.")
-    plan = _plan(places, folder, names, format, force)
+    plan = _plan(places, folder, names, format, force, melody=settings.melody)
     raw = (sample_rate or 0, channels or 0)
     stop = Event()
 
@@ -163,9 +187,13 @@ def separate_files(
                 reader = RawReader(sys.stdin.buffer, *raw) if source == PIPE else Reader(source)
                 stack.enter_context(reader)
                 engine = _engine(settings, parameters)
-                engine.prepare(sample_rate=reader.sample_rate, channels=reader.channels)
+                engine.prepare(sample_rate=reader.sample_rate, channels=reader.channels, score=regions)
                 writers: dict[str, Writer | RawWriter] = {}
+                track: list[Sound] = []
+                table = outputs.get(_TABLE)
                 for name, path in outputs.items():
+                    if name == _TABLE:
+                        continue
                     stack.callback(_remove_empty, path.parent)
                     writers[name] = (
                         RawWriter(sys.stdout.buffer)
@@ -174,7 +202,7 @@ def separate_files(
                     )
                     stack.enter_context(writers[name])
                 done = 0
-                for parts in _render(engine, reader.blocks()):
+                for parts in _render(engine, reader.blocks(), track if table else None):
                     if stop.is_set():
                         raise CancelledError
                     for name, writer in writers.items():
@@ -185,11 +213,15 @@ def separate_files(
                 # All are whole before the first gets its name.
                 for writer in writers.values():
                     writer.finish()
+                if table:
+                    _write_table(table, _melody(engine, track, done / reader.sample_rate))
         except BrokenPipeError:
             return Report(source, (), (), None)
         except (BadInput, Unavailable) as error:
             return Report(source, (), (), error)
         warnings = [part.warning for part in (reader, *writers.values()) if part.warning]
+        misfit = scores.fits(regions, done / reader.sample_rate) if regions is not None else None
+        warnings += [misfit] if misfit else []
         return Report(source, tuple(outputs.values()) if folder != PIPE else (), tuple(warnings), None)
 
     pool = ThreadPoolExecutor(jobs)
@@ -204,12 +236,44 @@ def separate_files(
         pool.shutdown(cancel_futures=True)
 
 
-def _names(stems: Sequence[str] | None, mix: bool) -> tuple[str, ...]:
-    """The names of the sounds that are wanted."""
+def _names(stems: Sequence[str] | None, mix: bool, settings: Settings) -> tuple[str, ...]:
+    """The names of the sounds that are wanted, each once."""
     for stem in stems or ():
-        if stem not in STEMS:
-            raise unknown("stem", stem, STEMS)
-    return (*(STEMS if stems is None else stems), *(["mix"] if mix else []))
+        if stem not in (*STEMS, *GROUPS):
+            raise unknown("stem", stem, (*STEMS, *GROUPS))
+    if stems is None:
+        stems = STEMS if settings.melody else ("percussive", "harmonic", "residual")
+    return tuple(dict.fromkeys((*stems, *(["mix"] if mix else []))))
+
+
+def _sound(source: ArrayLike | Name, sample_rate: float | None) -> tuple[Sound, float, tuple[int, ...]]:
+    """A source as (samples, channels), its rate, and the shape it had."""
+    if isinstance(source, str | os.PathLike):
+        if sample_rate is not None:
+            raise BadInput("a file has its own sample rate: leave sample_rate out.")
+        sound, rate = load(source)
+        return sound, rate, sound.shape
+    if sample_rate is None:
+        raise BadInput("an array needs its sample rate: separate(array, sample_rate=44100).")
+    sound = np.asarray(source)
+    if sound.ndim not in (1, 2) or sound.shape[1:] > (MOST_CHANNELS,):
+        raise BadInput(
+            f"an array of shape {sound.shape}: it must be (samples,) or (samples, channels), with at most "
+            f"{MOST_CHANNELS} channels."
+        )
+    if not np.issubdtype(sound.dtype, np.floating):
+        raise BadInput(f"an array of {sound.dtype}: it must hold floats, full scale being -1 to 1.")
+    return (sound[:, np.newaxis] if sound.ndim == 1 else sound), sample_rate, sound.shape
+
+
+def _blocks(sound: Sound) -> Iterator[Sound]:
+    return (sound[start : start + BLOCK] for start in range(0, len(sound), BLOCK))
+
+
+def _score(score: ArrayLike | Name | None) -> NDArray[np.float32] | None:
+    if isinstance(score, str | os.PathLike):
+        return scores.load(score)
+    return None if score is None else np.asarray(score, np.float32)
 
 
 def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) -> Engine:
@@ -219,7 +283,7 @@ def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) ->
 
 
 def _plan(
-    sources: Sequence[str], folder: str, names: Sequence[str], format: str, force: bool
+    sources: Sequence[str], folder: str, names: Sequence[str], format: str, force: bool, *, melody: bool
 ) -> dict[str, dict[str, Path]]:
     """Where each sound of each source goes; `BadInput` if two would go to one place or one is taken."""
     if folder == PIPE:
@@ -235,6 +299,8 @@ def _plan(
             raise BadInput(f"{first} and {source} would both go to {home}: separate them into two folders.")
         taken[home.name.casefold()] = source
         plan[source] = {name: home / f"{name}.{format}" for name in names}
+        if melody:
+            plan[source][_TABLE] = home / "f0.csv"
     outputs = [path for paths in plan.values() for path in paths.values()]
     inputs = {Path(source).resolve() for source in sources}
     for path in outputs:
@@ -247,25 +313,54 @@ def _plan(
     return plan
 
 
-def _render(engine: Engine, blocks: Iterable[Sound]) -> Iterator[dict[str, Sound]]:
-    """The stems and "mix" of `blocks` (at most BLOCK, channels), aligned with them and as long in all.
+def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None = None) -> Iterator[dict[str, Sound]]:
+    """The stems, groups and "mix" of `blocks` (at most BLOCK, channels), aligned with them and as long in all.
 
-    The arrays are views which the next block overwrites.
+    The arrays are views which the next block overwrites. `track` grows by the melody of each block (frames, 2).
     """
-    channels, late = engine.channels, engine.latency
+    channels, late, frames = engine.channels, engine.latency, 0
     block, mix = (np.zeros((BLOCK, channels), np.float32) for _ in range(2))
     stems = np.zeros(len(STEMS) * BLOCK * channels, np.float32)
     silence = np.zeros((late, channels), np.float32)
-    rest = (silence[start : start + BLOCK] for start in range(0, late, BLOCK))
-    for given in chain(blocks, rest):
+    rest = [silence[start : start + BLOCK] for start in range(0, late, BLOCK)]
+    done = length = 0  # samples that came out, samples of the source
+    for given, real in chain(((given, True) for given in blocks), ((given, False) for given in rest)):
         samples = len(given)
+        length += samples if real else 0
         block[:samples] = given
         parts = stems[: len(STEMS) * samples * channels].reshape(len(STEMS), samples, channels)
-        process(engine.state, block[:samples], mix[:samples], parts)
-        early = min(late, samples)
-        late -= early
-        if early < samples:
-            yield dict(zip(STEMS, parts[:, early:], strict=True)) | {"mix": mix[early:samples]}
+        process(engine.state, block[:samples], np.zeros((samples, 0), np.float32), mix[:samples], parts)
+        if track is not None:
+            newest = int(engine.meters.frames[0])
+            track.append(engine.meters.melody[np.arange(frames, newest) % len(engine.meters.melody)])
+            frames = newest
+        first, end = (
+            [min(max(place + latency - done, 0), samples) for latency in (engine.stem_latency, late)]
+            for place in (0, length)
+        )
+        sounds = dict(zip(STEMS, parts[:, first[0] : end[0]], strict=True))
+        sounds |= {name: sum_of({stem: sounds[stem] for stem in members}) for name, members in GROUPS.items()}
+        yield sounds | {"mix": mix[first[1] : end[1]]}
+        done += samples
+
+
+def _melody(engine: Engine, track: Sequence[Sound], duration_s: float) -> Melody:
+    """The frames of `track` every 10 ms. Here, where nothing is live, a melody counts from where it began to sound."""
+    frames = np.concatenate([*track, np.zeros((1, 2), np.float32)])
+    voiced = frames[:, 0] > 0
+    for onset in np.flatnonzero(voiced[1:] & ~voiced[:-1]) + 1:
+        begun = slice(max(onset - engine.melody_onset, 0), onset)
+        frames[begun, 0] = np.abs(frames[begun, 0])
+    time_s = np.arange(int(duration_s / scores.STEP_S + 1e-6)) * scores.STEP_S  # 0.29 s are 28.999... steps
+    step_s = engine.melody_time(1) - engine.melody_time(0)
+    nearest = np.rint((time_s - engine.melody_time(0)) / step_s).astype(int)
+    rows = frames[np.clip(nearest, 0, len(frames) - 1)]
+    return Melody(time_s, np.maximum(rows[:, 0], 0), rows[:, 1])
+
+
+def _write_table(path: Path, melody: Melody) -> None:
+    rows = (f"{time:.2f},{f0:.2f},{sure:.3f}\n" for time, f0, sure in zip(*melody, strict=True))
+    write_text(path, "time_s,f0_hz,confidence\n" + "".join(rows))
 
 
 def _remove_empty(folder: Path) -> None:

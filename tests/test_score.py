@@ -1,0 +1,307 @@
+"""score: where a melody may lie, read from MIDI files and tables made here."""
+
+from itertools import pairwise
+
+import mido
+import numpy as np
+import pytest
+
+from rtsep.errors import BadInput
+from rtsep.offline.score import STEP_S, fits, load
+
+SEMITONE = 2 ** (1 / 12)
+EXACT = dict(tolerance_s=0, tolerance_cents=0)
+BEAT = 480
+
+
+def table(folder, text, name="song.csv"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def track(notes, name="", channel=0, tempos=()):
+    """A MIDI track of notes (onset, end, pitch) in beats, with `tempos` (beat, beats a minute)."""
+    events = [(round(beat * BEAT), 0, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(bpm))) for beat, bpm in tempos]
+    for onset, end, pitch in notes:
+        for beat, order, velocity in ((onset, 2, 80), (end, 1, 0)):
+            message = mido.Message("note_on", note=pitch, velocity=velocity, channel=channel)
+            events.append((round(beat * BEAT), order, message))
+    made = mido.MidiTrack([mido.MetaMessage("track_name", name=name)])
+    before = 0
+    for tick, _, message in sorted(events, key=lambda event: event[:2]):
+        made.append(message.copy(time=tick - before))
+        before = tick
+    return made
+
+
+def midi(folder, *tracks, name="song.mid", kind=1):
+    path = folder / name
+    mido.MidiFile(type=kind, ticks_per_beat=BEAT, tracks=list(tracks)).save(path)
+    return path
+
+
+def hertz(pitch):
+    return 440 * SEMITONE ** (pitch - 69)
+
+
+def runs(got):
+    """(first step, step after, lowest, highest) of each stretch of the same two frequencies."""
+    edges = [0, *(np.flatnonzero(np.diff(got, axis=0).any(1)) + 1), len(got)]
+    return [(a, b, *got[a].tolist()) for a, b in pairwise(edges) if got[a, 1]]
+
+
+def only_pitches(got):
+    assert np.array_equal(got[:, 0], got[:, 1])
+    return [(first, after, round(69 + 12 * np.log2(low / 440), 3)) for first, after, low, _ in runs(got)]
+
+
+def melody(folder, *tracks, kind=1, **asked):
+    """The MIDI pitches of the melody that is taken from `tracks`."""
+    return sorted({pitch for _, _, pitch in only_pitches(load(midi(folder, *tracks, kind=kind), **EXACT, **asked))})
+
+
+def test_a_score_has_a_lowest_and_a_highest_pitch_each_10_ms(tmp_path):
+    got = load(table(tmp_path, "onset_s,pitch_hz,duration_s\n0.5,220,0.25\n"))
+    assert STEP_S == 0.01 and got.dtype == np.float32 and got.shape == (90, 2)
+    assert not got[:35].any()
+    np.testing.assert_allclose(got[35:], [[220 / SEMITONE, 220 * SEMITONE]] * 55, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        "onset_s,midi,duration_s\n0.1,69,0.2\n0.5,71,0.1\n",
+        "Duration_s , ONSET_s,pitch_hz,word\n0.2,0.1,440,so\n\n0.1,0.5,493.8833,far\n",
+        "\ufeffonset_s,offset_s,midi,velocity\n0.1,0.3,69,50\n0.5,0.6,71,50\n",
+        "start_s,end_s,midi\n0.1,0.3,69\n0.5,0.6,71\n",
+        "0.1,440,0.2\n0.5,493.8833,0.1\n",
+    ),
+)
+def test_notes_are_read_in_all_their_forms(tmp_path, text):
+    assert only_pitches(load(table(tmp_path, text), **EXACT)) == [(10, 30, 69), (50, 60, 71)]
+
+
+def test_notes_that_overlap_once_widened_allow_all_between(tmp_path):
+    path = table(tmp_path, "onset_s,pitch_hz,duration_s\n0.2,200,0.3\n0.5,300,0.3\n")
+    got = load(path, tolerance_s=0.1, tolerance_cents=100)
+    low, high = 200 / SEMITONE, 300 * SEMITONE
+    truth = [(10, 40, low, 200 * SEMITONE), (40, 60, low, high), (60, 90, 300 / SEMITONE, high)]
+    np.testing.assert_allclose(runs(got), truth, rtol=1e-6)
+
+
+def test_a_note_may_not_begin_before_the_song(tmp_path):
+    assert runs(load(table(tmp_path, "onset_s,pitch_hz,duration_s\n0.05,200,0.1\n")))[0][:2] == (0, 30)
+
+
+def test_of_notes_that_sound_together_the_highest_is_the_melody(tmp_path):
+    chords = [(0, 4, 60), (1, 2, 67), (1, 3, 64), (5, 6, 72)]
+    assert only_pitches(load(midi(tmp_path, track(chords)), **EXACT)) == [
+        (0, 50, 60),
+        (50, 100, 67),
+        (100, 150, 64),
+        (150, 200, 60),
+        (250, 300, 72),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        "time_s,f0_hz\n0,0\n0.01,220\n0.02,230\n0.03,0\n",
+        "time_s,f0_hz,confidence\n0,0,0.1\n0.01,220,0.9\n0.02,230,0.9\n0.03,0,0.2\n",
+        "0,0\n0.01,220\n0.02,230\n0.03,0\n",
+        "0,0,0.1\n0.01,220,0.9\n0.02,230,0.9\n0.03,0,0.2\n",
+    ),
+)
+def test_a_curve_of_pitches_is_taken_at_its_times(tmp_path, text):
+    got = load(table(tmp_path, text), tolerance_cents=50)
+    half = 2 ** (50 / 1200)
+    np.testing.assert_allclose(got, [[0, 0], [220 / half, 220 * half], [230 / half, 230 * half]], rtol=1e-6)
+
+
+def test_a_fine_curve_gives_each_step_all_its_pitches(tmp_path):
+    got = load(table(tmp_path, "time_s,f0_hz\n0,200\n0.004,210\n0.008,220\n0.012,230\n"), **EXACT)
+    assert got.tolist() == [[200, 220], [220, 230]]
+
+
+def test_a_coarse_or_irregular_curve_holds_each_pitch_to_the_next(tmp_path):
+    got = load(table(tmp_path, "time_s,f0_hz\n0,200\n0.04,0\n0.07,300\n0.11,200\n"), **EXACT)
+    assert got[:, 0].tolist() == [200] * 4 + [0] * 3 + [300] * 4 + [200] * 4
+
+
+def test_gaps_are_bridged_if_they_are_short_and_the_pitch_goes_on(tmp_path):
+    def gap(steps, after, **tolerances):
+        rows = [(0, 200), *((k, 0) for k in range(1, steps + 1)), (steps + 1, after)]
+        text = "".join(f"{k * 0.01:.2f},{pitch}\n" for k, pitch in rows)
+        return load(table(tmp_path, "time_s,f0_hz\n" + text), **tolerances)
+
+    assert gap(15, 205)[:, 1].all()
+    np.testing.assert_allclose(gap(15, 205)[8], [200 / SEMITONE, 205 * SEMITONE], rtol=1e-6)
+    assert not gap(16, 205)[1:17].any()
+    assert not gap(15, 215)[1:16].any()
+    assert not gap(15, 186)[1:16].any()
+    assert not gap(15, 205, tolerance_s=0.05)[1:16].any()
+    assert gap(15, 215, tolerance_cents=200)[:, 1].all()
+
+
+def test_a_curve_that_names_only_voiced_times_has_none_between(tmp_path):
+    got = load(table(tmp_path, "time_s,f0_hz\n0,200\n0.01,200\n0.02,200\n0.5,300\n0.51,300\n"))
+    assert got[:3, 1].all() and not got[4:50].any() and got[50:, 1].all() and len(got) == 52
+
+
+def test_midi_time_follows_all_changes_of_tempo(tmp_path):
+    conductor = track([], tempos=[(0, 60), (2, 120), (3, 240)])
+    notes = track([(1, 2, 60), (2, 3, 62), (3, 5, 64)])
+    got = only_pitches(load(midi(tmp_path, conductor, notes), **EXACT))
+    assert got == [(100, 200, 60), (200, 250, 62), (250, 300, 64)]
+
+
+def test_without_a_tempo_a_beat_lasts_half_a_second(tmp_path):
+    assert only_pitches(load(midi(tmp_path, track([(1, 2, 60)])), **EXACT)) == [(50, 100, 60)]
+
+
+def test_notes_end_with_either_message_when_struck_again_or_with_the_track(tmp_path):
+    made = mido.MidiTrack(
+        [
+            mido.Message("note_on", note=60, velocity=9, time=0),
+            mido.Message("note_off", note=60, velocity=9, time=480),
+            mido.Message("note_on", note=62, velocity=9, time=0),
+            mido.Message("note_on", note=62, velocity=9, time=480),
+            mido.Message("note_off", note=62, time=240),
+            mido.Message("note_off", note=62, time=0),
+            mido.Message("note_on", note=64, velocity=9, time=240),
+            mido.MetaMessage("end_of_track", time=480),
+        ]
+    )
+    got = only_pitches(load(midi(tmp_path, made), **EXACT))
+    assert got == [(0, 50, 60), (50, 125, 62), (150, 200, 64)]
+
+
+BASS = [(k, k + 1, 40) for k in range(8)]
+TUNE = [(k, k + 1, 70) for k in range(8)]
+CHORDS = [(k, k + 1, pitch) for k in range(8) for pitch in (80, 84, 87)]
+
+
+def test_a_track_named_like_a_melody_is_taken(tmp_path):
+    for name in ("Melody", "LEAD", "vocals", "Voice 1", "Singer"):
+        assert melody(tmp_path, track(TUNE), track(BASS, name), track(CHORDS, "Piano")) == [40]
+    assert melody(tmp_path, track(TUNE), track(BASS, "Kissing")) == [70]
+
+
+def test_without_such_a_name_it_is_the_highest_that_plays_one_note_at_a_time(tmp_path):
+    sparkle = [(0, 0.2, 100)]
+    legato = [(onset, end + 0.02, pitch + onset % 2) for onset, end, pitch in TUNE]
+    assert melody(tmp_path, track(CHORDS), track(BASS), track(legato), track(sparkle)) == [70, 71]
+
+
+def test_drums_are_never_the_melody(tmp_path):
+    assert melody(tmp_path, track(BASS), track(TUNE, "melody", channel=9)) == [40]
+
+
+@pytest.mark.parametrize("asked", ("PIANO", "grand", 3))
+def test_a_track_goes_by_name_a_unique_part_of_it_or_number(tmp_path, asked):
+    tracks = track([], "Title"), track(TUNE, "Melody"), track(BASS, "Grand Piano"), track(CHORDS, "Pian")
+    assert melody(tmp_path, *tracks, track=asked) == [40]
+    assert melody(tmp_path, *tracks, track="pian") == [87]
+
+
+def test_a_file_of_one_track_is_parted_by_channel(tmp_path):
+    joined = mido.merge_tracks([track(CHORDS, channel=0), track(BASS, channel=1), track(TUNE, channel=4)])
+    assert melody(tmp_path, joined, kind=0) == [70]
+    assert melody(tmp_path, joined, kind=0, track=2) == melody(tmp_path, joined, kind=0, track="channel 2") == [40]
+
+
+@pytest.mark.parametrize("asked", ("flute", 1, 9))
+def test_an_unknown_track_is_refused_with_the_names_of_all(tmp_path, asked):
+    path = midi(tmp_path, track([], "Title"), track(TUNE, "Melody"), track(BASS))
+    with pytest.raises(BadInput, match=rf"no track with notes {asked!r}.*2 'Melody', 3 'track 3'"):
+        load(path, track=asked)
+
+
+def test_a_name_that_fits_two_tracks_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"several tracks 'voice'.*'Voice 1'.*'Voice 2'"):
+        load(midi(tmp_path, track(TUNE, "Voice 1"), track(BASS, "Voice 2")), track="voice")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    (
+        ("", "is empty"),
+        ("onset_s,pitch_hz,duration_s\n", "holds no notes"),
+        ("time_s,f0_hz\n0,0\n0.01,0\n", "holds no notes"),
+        ("start_s,chord\n0,Am\n", "no column duration_s or offset_s.*columns must be"),
+        ("onset_s,duration_s\n0,1\n", "no column pitch_hz or midi"),
+        ("hello\n1\n", "no column onset_s"),
+        ("1\n2\n", "no column f0_hz"),
+        ("time_s,f0_hz\n0,200\n0.01,high\n", "no number for f0_hz in its row 2"),
+        ("time_s,f0_hz\n0,200\n0.01\n", "no number for f0_hz in its row 2"),
+        ("time_s,f0_hz\n0,200\n0.01,inf\n", "no number for f0_hz in its row 2"),
+        ("time_s,f0_hz\n0,200\n0.02,200\n0.01,200\n", "0.01 s follows 0.02 s"),
+        ("time_s,f0_hz\n0,200\n0,210\n", "0 s follows 0 s"),
+        ("onset_s,pitch_hz,duration_s\n1,200,1\n0.5,200,1\n", "0.5 s follows 1 s"),
+        ("time_s,f0_hz\n-0.01,200\n0,200\n", "a time of -0.01 s"),
+        ("onset_s,pitch_hz,duration_s\n-1,200,1\n", "a time of -1 s"),
+        ("onset_s,pitch_hz,duration_s\n1,200,-0.5\n", "ends before it begins at 1 s"),
+        ("onset_s,pitch_hz,duration_s\n1,200,1e9\n", "are its times in seconds"),
+        ("onset_s,pitch_hz,duration_s\n1,19,1\n", "a pitch of 19 Hz"),
+        ("time_s,f0_hz\n0,5001\n", "a pitch of 5001 Hz"),
+        ("time_s,f0_hz\n0,-200\n", "a pitch of -200 Hz"),
+        ("onset_s,midi,duration_s\n1,5,1\n", "a pitch of 10.9134 Hz"),
+        ("onset_s,midi,duration_s\n1,1e6,1\n", "a pitch of"),
+    ),
+)
+def test_a_table_that_makes_no_sense_is_refused_with_the_place(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        load(table(tmp_path, text))
+    assert "song.csv" in str(caught.value) and str(caught.value).endswith((".", "?"))
+
+
+def test_files_that_are_no_score_are_refused(tmp_path):
+    (tmp_path / "folder.mid").mkdir()
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
+    cut = midi(tmp_path, track(TUNE)).read_bytes()[:60]
+    (tmp_path / "cut.mid").write_bytes(cut)
+    film = bytearray(midi(tmp_path, track(TUNE)).read_bytes())
+    film[12:14] = 0xE7, 0x28
+    (tmp_path / "film.mid").write_bytes(film)
+    for name, message in (
+        ("none.mid", "there is no file"),
+        ("folder.mid", "cannot read"),
+        ("binary.csv", "no table"),
+        ("cut.mid", "no MIDI file"),
+        ("film.mid", "film frames"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            load(tmp_path / name)
+    for content in (b"", b"MThd", b"RIFF" * 20):
+        (tmp_path / "odd.midi").write_bytes(content)
+        with pytest.raises(BadInput, match="no MIDI file"):
+            load(tmp_path / "odd.midi")
+    with pytest.raises(BadInput, match=r"name a \.mid, \.midi or \.csv"):
+        load(table(tmp_path, "0,200\n", "song.txt"))
+    with pytest.raises(BadInput, match="no notes but drums"):
+        load(midi(tmp_path, track(TUNE, channel=9)))
+    with pytest.raises(BadInput, match="no tracks such as 'lead'"):
+        load(table(tmp_path, "0,200\n"), track="lead")
+
+
+@pytest.mark.parametrize("bad", ({"tolerance_s": -1}, {"tolerance_s": np.nan}, {"tolerance_cents": 1201}))
+def test_tolerances_out_of_range_are_refused(tmp_path, bad):
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        load(table(tmp_path, "0,200\n"), **bad)
+
+
+def test_a_note_without_length_sounds_for_one_step(tmp_path):
+    path = table(tmp_path, "onset_s,pitch_hz,duration_s\n0.5,440,0\n")
+    assert only_pitches(load(path, **EXACT)) == [(50, 51, 69)]
+
+
+def test_a_score_of_quite_another_length_than_the_song_is_told():
+    sounding = np.zeros((1500, 2), np.float32)
+    sounding[:1000] = 200, 220
+    for fitting in (7, 10, 40):
+        assert fits(sounding, fitting) is None
+    for other in (6.6, 41):
+        assert f"after 10.0 s, the song after {other:.1f} s" in fits(sounding, other)
+    assert "empty" in fits(np.zeros((5, 2), np.float32), 10) and "empty" in fits(np.zeros((0, 2), np.float32), 10)
