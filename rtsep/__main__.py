@@ -11,9 +11,9 @@ import warnings
 from typing import Any
 
 from . import __version__
-from .errors import BadInput, Unavailable
-from .parameters import PARAMETERS, Parameter
-from .settings import MODES, STEMS, Settings
+from .errors import BadInput, Unavailable, unknown
+from .parameters import PARAMETERS, PRESETS, Parameter
+from .settings import GROUPS, MODES, STEMS, Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,29 +57,56 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("-b", "--block", type=int, default=0, metavar="BLOCK", help="block size in samples")
     live.add_argument("-c", "--channels", type=int, metavar="N", help="channels (default: at most 2)")
     live.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
+    live.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
     live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     live.add_argument("--force", action="store_true", help="replace files that exist")
     live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
     _engine_options(live, "balanced")
     live.set_defaults(run=_live)
 
+    karaoke = commands.add_parser(
+        "karaoke",
+        help="sing in the lead's place",
+        description="A song loses its lead; the microphone takes its place, and is judged by it.",
+        epilog=_PARAMETER_HELP,
+        **_RAW,
+    )
+    karaoke.add_argument("song", nargs="?", default="virtual", metavar="SONG", help="sound file, input device, or "
+                         "'virtual' (the bundled song, default)")  # fmt: skip
+    karaoke.add_argument("-o", "--output", metavar="DEV", help="device, or 'virtual'")
+    karaoke.add_argument("--mic", metavar="DEV", help="device, sound file, or 'none' (default: the default input)")
+    karaoke.add_argument("--mic-channel", type=int, metavar="N", help="which input of the device the microphone is")
+    karaoke.add_argument("--guide", default="-18", metavar="DB", help="the lead's level (default: -18; =-inf is none)")
+    karaoke.add_argument("--key", default="0", metavar="N", help="semitones up or down, -12 to 12")
+    karaoke.add_argument("--no-duck", action="store_true", help="leave the guide on while the singer is on pitch")
+    karaoke.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
+    karaoke.add_argument("--loop", action="store_true", help="start the song again at its end")
+    karaoke.add_argument("-b", "--block", type=int, default=0, metavar="BLOCK", help="block size in samples")
+    karaoke.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
+    karaoke.add_argument("--picture", metavar="PNG", help="draw the pitches of song and singer at the end")
+    karaoke.add_argument("--record", metavar="DIR", help="write input, output, stems and microphone to DIR")
+    karaoke.add_argument("--force", action="store_true", help="replace files that exist")
+    _engine_options(karaoke, "balanced")
+    karaoke.set_defaults(run=_karaoke)
+
     separate = commands.add_parser(
         "separate",
         help="sound files into stems",
-        description="Sound files into stems. Mode offline is librosa's HPSS; quality separates better.",
+        description="Sound files into stems, and the melody's pitch into f0.csv. Mode offline is librosa's HPSS.",
         epilog=_PARAMETER_HELP,
         **_RAW,
     )
     separate.add_argument("files", nargs="+", metavar="FILE", help="sound files; - is raw float32 on standard input")
     separate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder; - is standard output")
-    separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join(STEMS)} (default: all)")
+    separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join((*STEMS, *GROUPS))}")
+    separate.add_argument("--score", metavar="FILE", help="MIDI or CSV file that tells where the melody is")
     separate.add_argument("--mix", action="store_true", help="also write the mix with the faders as set")
     separate.add_argument("--format", default="wav", metavar="F", help="wav (32-bit float) or flac (24 bit)")
     separate.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="files at a time")
     separate.add_argument("--force", action="store_true", help="replace files that exist")
     separate.add_argument("-r", "--rate", type=_positive, metavar="RATE", help="sample rate of standard input, Hz")
     separate.add_argument("-c", "--channels", type=int, metavar="N", help="channels of standard input")
-    _engine_options(separate, "offline")
+    _engine_options(separate, "quality")
     separate.set_defaults(run=_separate)
 
     devices = commands.add_parser("devices", help="list the sound devices")
@@ -114,12 +141,15 @@ _PARAMETER_HELP = (
 
 def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
     parser.add_argument("--mode", default=mode, metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
+    parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}")
     parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
 
 
-def _assignments(options: argparse.Namespace) -> dict[str, str]:
-    """What --set says: values by the ids of parameters, unchecked."""
-    pairs = {}
+def _assignments(options: argparse.Namespace) -> dict[str, float | str]:
+    """What --preset and --set say: values by the ids of parameters, unchecked."""
+    if options.preset not in (None, *PRESETS):
+        raise unknown("preset", options.preset, PRESETS)
+    pairs = dict(PRESETS.get(options.preset, {}))
     for text in options.set:
         id, equals, value = text.partition("=")
         pairs[id] = value
@@ -141,38 +171,69 @@ def _live(options: argparse.Namespace) -> None:
 
     from .engine import Engine
     from .live.devices import VIRTUAL, find
-    from .live.stream import open_stream, warm_up
+    from .live.stream import Source, open_stream, warm_up
     from .live.terminal import summary, tell, watch
-    from .offline.files import load, song, sum_of
+    from .offline import score
+    from .offline.files import song, sum_of
 
     engine = Engine(settings)
     engine.parameters.update(assignments)
-    rate, source = options.rate, None
+    regions = score.load(options.score) if options.score else None
+    rate = options.rate
+    source: Source | None = None
     if options.input is None and options.output == VIRTUAL:
         options.input = VIRTUAL  # no microphone: the bundled song
-    if options.input is not None and (options.input == VIRTUAL or Path(options.input).is_file()):
+    if options.input == VIRTUAL:
         if rate is None:
             rate = 48_000 if options.output == VIRTUAL else find(options.output, "output").sample_rate
-        source = sum_of(song(rate)) if options.input == VIRTUAL else load(options.input, rate)[0]
+        source = sum_of(song(rate))
+    elif options.input is not None and Path(options.input).is_file():
+        source = options.input
     warm_up(tell)
     with open_stream(
         engine,
         (options.input, options.output) if source is None else options.output,
         sample_rate=rate,
         block_size=options.block,
-        channels=options.channels if source is None else source.shape[1],
+        channels=options.channels if source is None else None,
         source=source,
         loop=options.input == VIRTUAL,
+        score=regions,
         stems_out=options.stems_out,
-        limiter=PARAMETERS["limiter"].parse(assignments.get("limiter", "on")) == 1,
+        limiter=PARAMETERS["limiter"].check(assignments.get("limiter", "on")) == 1,
         record=options.record,
         force=options.force,
     ) as stream:
         tell(f"{stream.description}. Ctrl-C ends.")
         watch(stream, seconds=options.seconds)
+    if stream.player and stream.player.warning:
+        tell(stream.player.warning)
     print(summary(stream))
     if stream.recorder and stream.recorder.error:
         raise Unavailable(stream.recorder.error)
+
+
+def _karaoke(options: argparse.Namespace) -> None:
+    settings = Settings(options.mode, transpose=True)
+    assignments = {"melody.gain_db": options.guide, "key.semitones": options.key} | _assignments(options)
+    from .karaoke import karaoke
+
+    karaoke(
+        options.song,
+        settings,
+        assignments,
+        microphone=options.mic,
+        microphone_channel=options.mic_channel,
+        output=options.output,
+        score=options.score,
+        duck=not options.no_duck,
+        loop=options.loop,
+        block_size=options.block,
+        picture=options.picture,
+        record=options.record,
+        force=options.force,
+        seconds=options.seconds,
+    )
 
 
 def _separate(options: argparse.Namespace) -> None:
@@ -200,6 +261,7 @@ def _separate(options: argparse.Namespace) -> None:
             force=options.force,
             sample_rate=options.rate,
             channels=options.channels,
+            score=options.score,
             progress=lambda source, done, length: bars.update(tasks[source], completed=done, total=length),
         )
     for report in reports:

@@ -6,20 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from .engine import Engine, Sound
-from .errors import Unavailable
-from .live import devices
 from .live.stream import Stream, open_stream, warm_up
-from .live.terminal import summary, tell, watch
+from .live.terminal import faders, output_device, status, summary, tell, watch
 from .offline.evaluate import si_sdr
 from .offline.files import Writer, load, song, sum_of
-from .settings import STEMS, Settings
+from .settings import GROUPS, STEMS, Settings
 
 _DRUMS_FADE_AT_S = 10.7  # the second phrase: from here on the band plays without its drummer
 
 
 def demo(
     settings: Settings,
-    parameters: Mapping[str, str],
+    parameters: Mapping[str, float | str],
     device: str | None = None,
     folder: str | Path = "rtsep-demo",
     seconds: float | None = None,
@@ -27,7 +25,7 @@ def demo(
     """Play the song, write FOLDER (a free name is taken if it exists), print the figures."""
     engine = Engine(settings)
     engine.parameters.update(parameters)
-    device, rate = _device(device)
+    device, rate = output_device(device)
     folder = _free(Path(folder))
     # Steps of 24 bits, as a sound card delivers: of such sounds the stems add up to the last bit.
     parts = {name: np.round(part * 2**23) / np.float32(2**23) for name, part in song(rate).items()}
@@ -42,21 +40,9 @@ def demo(
             if down and elapsed > _DRUMS_FADE_AT_S:
                 engine.parameters["percussive.gain_db"] = "-inf"
 
-        watch(stream, seconds=seconds, tick=tick, meters=True)
+        watch(stream, seconds=seconds, tick=tick, view=lambda: faders(stream), line=lambda: status(stream))
     print(summary(stream))
     _report(folder, parts, stream)
-
-
-def _device(name: str | None) -> tuple[str | None, float]:
-    """The device to play on and its rate: the virtual one where there is no other."""
-    if name != devices.VIRTUAL:
-        try:
-            return name, devices.find(name, "output").sample_rate
-        except Unavailable as error:
-            if name is not None:
-                raise
-            tell(f"no sound card here ({error.args[0].split(':')[0]}): playing on the built-in virtual device")
-    return devices.VIRTUAL, 48_000.0
 
 
 def _free(folder: Path) -> Path:
@@ -75,14 +61,17 @@ def _report(folder: Path, parts: Mapping[str, Sound], stream: Stream) -> None:
     mixture = sounds["input"]
     with Writer(folder / "without-drums.wav", stream.sample_rate, stream.engine.channels) as file:
         file.write(mixture - sounds["percussive"])
-    drums = parts["drums"][: len(mixture)]  # shorter than the song if it was stopped
-    band = sum_of(parts)[: len(mixture)] - drums
+    groups = {name: sum_of({stem: sounds[stem] for stem in members}) for name, members in GROUPS.items()}
+    played = sum_of(parts)
+    truths = {"percussive": parts["drums"], "melody": parts["lead"]}
+    truths |= {"harmonic": played - parts["drums"], "accompaniment": played - parts["lead"]}
     print("\nSI-SDR in dB          mixture   live stem")
-    for stem, truth in (("percussive", drums), ("harmonic", band)):
-        print(f"  {stem:18} {si_sdr(truth, mixture):8.1f} {si_sdr(truth, sounds[stem]):11.1f}")
+    for stem, truth in truths.items():
+        truth = truth[: len(mixture)]  # shorter than the song if it was stopped
+        print(f"  {stem:18} {si_sdr(truth, mixture):8.1f} {si_sdr(truth, (sounds | groups)[stem]):11.1f}")
     difference = np.abs(sum_of({stem: sounds[stem] for stem in STEMS}) - mixture).max()
     print(f"sum of the stems against the input: largest difference {difference:g}")
-    pictures = {"mix": mixture, "percussive": sounds["percussive"], "harmonic": sounds["harmonic"]}
+    pictures = {"mix": mixture} | {stem: sounds[stem] for stem in ("percussive", "melody", "harmony")}
     try:
         picture(folder / "spectrograms.png", pictures, stream.sample_rate)
     except ImportError:
@@ -97,7 +86,7 @@ def picture(path: Path, sounds: Mapping[str, Sound], sample_rate: float) -> None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(len(sounds), 1, figsize=(11, 7.5), sharex=True, layout="constrained")
+    figure, axes = pyplot.subplots(len(sounds), 1, figsize=(11, 2.5 * len(sounds)), sharex=True, layout="constrained")
     for axis, (name, sound) in zip(axes, sounds.items(), strict=True):
         with np.errstate(divide="ignore"):  # silence is minus infinity decibels
             axis.specgram(sound.mean(1), NFFT=2048, noverlap=1536, Fs=sample_rate, cmap="magma", vmin=-100, vmax=-30)

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from signals import music
 
-from rtsep import STEMS
+from rtsep import STEMS, separate
 from rtsep.live.stream import warm_up
 
 RATE = 48_000
@@ -50,7 +50,7 @@ def test_help_answers_without_loading_what_makes_sound():
     code += "print([name for name in ('numpy', 'numba', 'sounddevice', 'rich') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.rstrip().endswith("[]")
-    for command in ("demo", "live", "separate", "devices", "doctor"):
+    for command in ("demo", "live", "karaoke", "separate", "devices", "doctor"):
         assert command in result.stdout
 
 
@@ -75,7 +75,8 @@ def test_live_plays_the_bundled_song_on_the_virtual_device_and_records_it(tmp_pa
     take = {path.stem: soundfile.read(path)[0] for path in (tmp_path / "take").iterdir()}
     assert np.abs(take["input"]).max() > 0.05
     late = RATE // 2
-    np.testing.assert_allclose(take["output"][late:RATE], (take["harmonic"] + take["residual"])[late:RATE], atol=1e-6)
+    left = take["melody"] + take["harmony"] + take["residual"]
+    np.testing.assert_allclose(take["output"][late:RATE], left[late:RATE], atol=1e-6)
 
 
 def test_live_plays_a_file(song):
@@ -88,12 +89,34 @@ def test_live_plays_a_file(song):
 def test_separate_writes_stems_that_add_up_to_the_file(song, tmp_path):
     result = rtsep("separate", song, "-o", tmp_path / "out", "--mode", "quality", "--mix", "--set", "bypass=on")
     assert result.returncode == 0, result.stderr
-    files = {path.stem: soundfile.read(path, dtype="float32")[0] for path in (tmp_path / "out" / "a song").iterdir()}
-    assert set(files) == {*STEMS, "mix"}
+    written = {path.name: path for path in (tmp_path / "out" / "a song").iterdir()}
+    assert set(written) == {f"{name}.wav" for name in (*STEMS, "mix")} | {"f0.csv"}
+    files = {path.stem: soundfile.read(path, dtype="float32")[0] for path in written.values() if path.suffix == ".wav"}
     original = soundfile.read(song, dtype="float32")[0]
     np.testing.assert_array_equal(sum(files[stem] for stem in STEMS), original)
     np.testing.assert_array_equal(files["mix"], original)
-    assert sorted(result.stdout.splitlines()) == sorted(str(path) for path in (tmp_path / "out" / "a song").iterdir())
+    assert sorted(result.stdout.splitlines()) == sorted(str(path) for path in written.values())
+
+
+def test_separate_writes_a_group_when_asked(song, tmp_path):
+    result = rtsep("separate", song, "-o", tmp_path, "--mode", "live", "--stems", "accompaniment,melody")
+    assert result.returncode == 0, result.stderr
+    files = [soundfile.read(path, dtype="float32")[0] for path in sorted((tmp_path / "a song").glob("*.wav"))]
+    assert len(files) == 2
+    np.testing.assert_array_equal(sum(files), soundfile.read(song, dtype="float32")[0])
+
+
+def test_separate_is_at_its_best_by_default_and_presets_and_a_score_come_along(song, tmp_path):
+    (tmp_path / "score.csv").write_text("onset_s,offset_s,pitch_hz\n0,1,330\n")
+    options = ["--preset", "lead-only", "--mix", "--stems", "melody", "--score", tmp_path / "score.csv"]
+    result = rtsep("separate", song, "-o", tmp_path, *options)
+    assert result.returncode == 0, result.stderr
+    sound, rate = soundfile.read(song, dtype="float32")
+    for score in (tmp_path / "score.csv", None):
+        truth = separate(sound, sample_rate=rate, mode="quality", score=score)["melody"]
+        for name in ("melody", "mix"):
+            written = soundfile.read(tmp_path / "a song" / f"{name}.wav", dtype="float32")[0]
+            assert np.allclose(written, truth, atol=1e-6) == (score is not None)
 
 
 def test_separate_passes_raw_sound_through_a_pipe():
@@ -127,9 +150,11 @@ def test_devices_are_listed_for_people_and_as_json():
         (["--set", "percussive.gain_db=nan"], ["percussive.gain_db is", "nan"]),
         (["--set", "percussive.gain_db=loud"], ["percussive.gain_db is 'loud'", "12 dB"]),
         (["--set", "bypass"], ["ID=VALUE"]),
+        (["--set", "key.semitones=13"], ["key.semitones is", "13", "12 semitones"]),
+        (["--preset", "karoke"], ["unknown preset 'karoke'", "'karaoke'"]),
     ],
 )
-@pytest.mark.parametrize("command", ["demo", "live", "separate"])
+@pytest.mark.parametrize("command", ["demo", "live", "karaoke", "separate"])
 def test_settings_that_make_no_sense_are_refused_by_every_command(command, arguments, words, tmp_path):
     rest = ["none.wav", "-o", "out"] if command == "separate" else []
     assert_refused(rtsep(command, *rest, *arguments, cwd=tmp_path), 2, *words)
@@ -160,8 +185,8 @@ def test_what_cannot_be_read_or_written_is_refused_with_a_sentence(arguments, co
     soundfile.write(tmp_path / "nine.wav", np.zeros((99, 9)), RATE)
     soundfile.write(tmp_path / "good.wav", np.zeros((99, 2)), RATE)
     (tmp_path / "done" / "good").mkdir(parents=True)
-    for stem in STEMS:
-        (tmp_path / "done" / "good" / f"{stem}.wav").touch()
+    for name in ("input", "percussive"):
+        (tmp_path / "done" / "good" / f"{name}.wav").touch()
     before = sorted(tmp_path.rglob("*"))
     assert_refused(rtsep(*arguments, cwd=tmp_path), code, *words)
     assert sorted(tmp_path.rglob("*")) == before
@@ -177,7 +202,7 @@ def test_without_portaudio_the_sentence_names_the_package(tmp_path):
     """PortAudio is hidden by a module that fails to load as sounddevice does without the library."""
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    assert_refused(rtsep("live", env=environment), 3, "PortAudio", "libportaudio2", "-i virtual -o virtual")
+    assert_refused(rtsep("live", env=environment), 3, "PortAudio", "libportaudio2", "-o virtual")
     assert_refused(rtsep("devices", env=environment), 3, "libportaudio2")
     assert rtsep("live", "-i", "virtual", "-o", "virtual", "--seconds", "0.2", env=environment).returncode == 0
     assert json.loads(rtsep("doctor", "--json", env=environment).stdout)["devices"] == []
@@ -188,7 +213,7 @@ def test_without_a_device_the_sentence_offers_the_built_in_one():
     result = rtsep("live", "--seconds", "0.1", env=environment)
     if result.returncode == 0 or "no sound device" not in result.stderr:
         pytest.skip("this machine has a sound device")
-    assert_refused(result, 3, "no sound device", "-i virtual -o virtual")
+    assert_refused(result, 3, "no sound device", "-o virtual")
 
 
 def test_the_package_names_its_version_everywhere_alike():

@@ -5,12 +5,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import Unavailable
 from ..settings import STEMS
+from . import devices
+from .singing import note_name
 from .stream import Stream
 
 _PICTURE_S = 0.1
@@ -25,22 +28,39 @@ def tell(message: str) -> None:
     print(f"rtsep: {message}", file=sys.stderr, flush=True)
 
 
+def output_device(name: str | None) -> tuple[str | None, float]:
+    """The device called `name` to play on, and its rate; the built-in one where there is no other.
+
+    Raises `Unavailable` if there is no device of that name.
+    """
+    if name != devices.VIRTUAL:
+        try:
+            return name, devices.find(name, "output").sample_rate
+        except Unavailable as error:
+            if name is not None:
+                raise
+            tell(f"no sound card here ({error.args[0].split(':')[0]}): playing on the built-in virtual device")
+    return devices.VIRTUAL, 48_000.0
+
+
 def watch(
     stream: Stream,
     *,
     seconds: float | None = None,
     tick: Callable[[float], object] = lambda elapsed: None,
-    meters: bool = False,
+    view: Callable[[], RenderableType] | None = None,
+    line: Callable[[], str] | None = None,
 ) -> None:
     """Show the stream until its source ends, `seconds` are over, or Ctrl-C; call `tick` with the time in seconds.
 
-    A device that vanishes is looked for by its name until it is back.
+    `tick` may return False to end. A terminal shows `view` (the status line if None); elsewhere a `line`, if there is
+    one, is told from time to time. A device that vanishes is looked for by its name until it is back.
     """
     console = Console(stderr=True)
     start = time.monotonic()
     told = retry = 0.0
     gone = failed = False
-    warned = stream.virtual or len(stream.state.source) > 0
+    warned = stream.virtual or stream.player is not None
     with Live(console=console, auto_refresh=False, transient=True) as live:
         try:
             while not stream.finished and (seconds is None or time.monotonic() - start < seconds):
@@ -52,13 +72,13 @@ def watch(
                     if not gone:
                         tell(f"the device {stream.device_name!r} is back")
                     retry = elapsed + _REVIVE_S
-                tick(elapsed)
-                if not console.is_terminal:
-                    if meters and elapsed > told + _TOLD_S:
-                        told = elapsed
-                        tell(status(stream))
-                else:
-                    live.update(_meters(stream) if meters else Text(status(stream), no_wrap=True), refresh=True)
+                if tick(elapsed) is False:
+                    break
+                if console.is_terminal:
+                    live.update(view() if view else Text(status(stream), no_wrap=True), refresh=True)
+                elif line and elapsed > told + _TOLD_S:
+                    told = elapsed
+                    tell(line())
                 if stream.recorder and stream.recorder.error and not failed:
                     failed = True
                     tell(stream.recorder.error)
@@ -77,16 +97,23 @@ def decibels(level: float) -> str:
 
 
 def status(stream: Stream) -> str:
-    """One line: levels, load, xruns and latency."""
+    """One line: levels, melody, load, xruns and latency."""
     meters, stats = stream.engine.meters, stream.stats()
     stems = "  ".join(f"{stem} {decibels(level)}" for stem, level in zip(STEMS, meters.stems, strict=True))
     return (
-        f"in {decibels(meters.input[0])}  out {decibels(meters.output[0])} dB | {stems} | "
+        f"in {decibels(meters.input[0])}  out {decibels(meters.output[0])} dB | {stems} {_note(stream):8} | "
         f"load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms"
     )
 
 
-def _meters(stream: Stream) -> Table:
+def _note(stream: Stream) -> str:
+    """The note of the melody and how many cents it is off."""
+    name, cents = note_name(float(stream.engine.meters.f0[0]))
+    return f"{name} {cents:+.0f} c" if name else ""
+
+
+def faders(stream: Stream) -> Table:
+    """The levels as bars, with the faders beside them."""
     meters, parameters = stream.engine.meters, stream.engine.parameters
     grid = Table.grid(padding=(0, 2))
     rows = [("input", meters.input[0], "")]
@@ -97,6 +124,7 @@ def _meters(stream: Stream) -> Table:
         bar = "#" * round(min(max(filled, 0), 1) * _BAR_WIDTH)
         grid.add_row(name, f"{bar:<{_BAR_WIDTH}}", f"{decibels(level)} dB", f"fader {fader}" if fader else "")
     stats = stream.stats()
+    grid.add_row("melody", _note(stream))
     grid.add_row("", f"load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms")
     return grid
 
