@@ -20,7 +20,7 @@ from table import show, song, spread, write_json
 
 from rtsep.engine import Engine, process
 from rtsep.kernel import clock, kernel
-from rtsep.settings import MODES, Settings
+from rtsep.settings import MODES, STEMS, Settings
 
 RATES, CHANNELS, BLOCKS = (44100, 48000, 96000), (1, 2, 8), (32, 64, 128, 256, 512, 1024)
 
@@ -36,13 +36,19 @@ sys.stdin.read()
 
 
 @kernel
-def measure_blocks(state, sound, output, stems, times):
+def measure_blocks(state, sound, voice, output, stems, times):
     """Times (blocks,) in seconds of the engine on one block after another."""
     samples = output.shape[0]
     for i in range(times.shape[0]):
         started = clock()
-        process(state, sound[i * samples : (i + 1) * samples], output, stems)
+        process(state, sound[i * samples : (i + 1) * samples], voice, output, stems)
         times[i] = clock() - started
+
+
+def rooms(block, channels):
+    """What `process` needs beside a block: no microphone, the output and the stems."""
+    shapes = (block, 0), (block, channels), (len(STEMS), block, channels)
+    return [np.zeros(shape, np.float32) for shape in shapes]
 
 
 def measured(mode, rate, channels, block, runs, seconds):
@@ -50,12 +56,12 @@ def measured(mode, rate, channels, block, runs, seconds):
     engine = Engine(Settings(mode=mode))
     engine.prepare(sample_rate=rate, channels=channels, max_block=block)
     sound = song(channels, seconds * rate / 44100)
-    output, stems = np.zeros((block, channels), np.float32), np.zeros((3, block, channels), np.float32)
+    arrays = rooms(block, channels)
     times, deadline = np.zeros(len(sound) // block), block / rate
-    measure_blocks(engine.state, sound, output, stems, times[: len(times) // 4])
+    measure_blocks(engine.state, sound, *arrays, times[: len(times) // 4])
     figures = []
     for _ in range(runs):
-        measure_blocks(engine.state, sound, output, stems, times)
+        measure_blocks(engine.state, sound, *arrays, times)
         figures.append([times.mean() / deadline, np.quantile(times, 0.999) / deadline, times.max() / deadline])
     return np.array(figures)
 

@@ -1,75 +1,116 @@
-"""Microseconds per hop of each stage, and of the sliding medians against scipy.ndimage.
+"""Microseconds per hop of each stage, of the parts of the melody, and of the medians against scipy.ndimage.
 
     python benchmarks/stages.py [--mode balanced] [--rate 48000] [--channels 2] [--seconds 10] [--json FILE]
 
 Stages are measured inside a compiled loop, so that no call from Python is in the figures; they include about
-0.03 us for reading the clock. All figures of one run belong together: compare ratios, not runs.
+0.03 us for reading the clock. All figures of one run belong together: compare ratios, not runs. Key (three semitones
+up), microphone and limiter are on here, which they are not by default. The melody may cost 200 us of a hop of 256
+samples at 48 kHz, and 120 us of one of 128; it is heard afresh only every few hops where they are short.
 """
 
 import argparse
 import time
 
 import numpy as np
-from engine import measure_blocks
+from engine import measure_blocks, rooms
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
-from rtsep.dsp import hpss, masks, meters, mix, stft
-from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _SEPARATION, Engine, _read_targets
+from rtsep.dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, salience, stft
+from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _HIGH, _LOW, _SEPARATION, Engine, _read_faders
 from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 
-STAGES = ("write", "mix", "analyze", "hpss", "masks", "synthesize", "meters")
+STAGES = ("write", "mix", "analyze", "hpss", "melody", "masks", "synthesize", "key", "microphone", "limiter", "meters")
+SUMMARY = ("mean", "median", "99.9 %", "worst")
+MELODY = ("salience", "tracking", "comb", "all, per hop")
 PEER_US = 223  # HPSSClient of FluCoMa (flucoma-core 0626d7a3, C++, double), on such a machine in another run
 
 
 @kernel
-def measure_stages(state, sound, output, stems, times):
+def measure_stages(state, sound, voice, output, stems, times):
     """Times (stages, hops) in seconds of a hop through each stage, in the order of `engine.process`."""
     hop, targets = state.dry.shape[0], state.targets
-    ceiling = _read_targets(state)
+    one = np.float32(1)
+    _read_faders(state)
     for t in range(times.shape[1]):
-        block = sound[t * hop : (t + 1) * hop]
-        started = clock()
+        block, taken = sound[t * hop : (t + 1) * hop], times[:, t]
+        taken[0] = -clock()
         stft.write(state.stft, 0, block, state.dry)
-        written = clock()
-        mix.process(state.mix, ceiling, 0, state.dry, state.stft.ready, stems, output)
-        mixed = clock()
+        _next(taken, 1)
+        mix.process(state.mix, 0, state.dry, state.stft.ready, stems, output)
+        _next(taken, 2)
         stft.analyze(state.stft, state.magnitude)
-        analyzed = clock()
+        _next(taken, 3)
         hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
-        filtered = clock()
+        _next(taken, 4)
+        newest, due = state.stft.spectra[state.stft.newest[0]], state.hpss.history[hpss.due(state.hpss)]
+        melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, state.share)
+        _next(taken, 5)
         masks.process(
             state.harmonic,
             state.percussive,
+            state.share,
             targets[_BIAS],
             targets[_SEPARATION],
             targets[_EXPONENT],
             targets[_BINARY],
             state.masks,
         )
-        masked = clock()
+        _next(taken, 6)
         stft.synthesize(state.stft, state.masks)
-        synthesized = clock()
+        _next(taken, 7)
+        key.process(state.key, np.float32(3), output)
+        _next(taken, 8)
+        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
+        _next(taken, 9)
+        limiter.process(state.limiter, one, output)
+        _next(taken, 10)
         meters.process(state.meters, block, output, stems)
-        metered = clock()
-        times[0, t] = written - started
-        times[1, t] = mixed - written
-        times[2, t] = analyzed - mixed
-        times[3, t] = filtered - analyzed
-        times[4, t] = masked - filtered
-        times[5, t] = synthesized - masked
-        times[6, t] = metered - synthesized
+        taken[10] += clock()
 
 
 @kernel
-def measure_medians(state, magnitudes, harmonic, percussive, made, times):
+def _next(taken, stage):
+    """The stage before `stage` has ended, and this one begins."""
+    now = clock()
+    taken[stage - 1] += now
+    taken[stage] = -now
+
+
+@kernel
+def measure_melody(state, twin, sound, times):
+    """Times (parts, hops) in seconds of MELODY; `twin` is another state of its salience. Unheard hops are nan."""
+    hop, low, high = state.dry.shape[0], state.targets[_LOW], state.targets[_HIGH]
+    inner = state.melody
+    times[:] = np.nan
+    for t in range(times.shape[1]):
+        stft.write(state.stft, 0, sound[t * hop : (t + 1) * hop], state.dry)
+        stft.analyze(state.stft, state.magnitude)
+        hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
+        newest, due = state.stft.spectra[state.stft.newest[0]], state.hpss.history[hpss.due(state.hpss)]
+        hearing = inner.hops[0] == 0
+        started = clock()
+        salience.process(twin, newest, inner.fresh, inner.best)
+        alone = clock()
+        melody.process(inner, newest, due, low, high, 0, state.share)
+        whole = clock()
+        inner.hops[0] += 1  # the same hop once more, which hears nothing new: the comb
+        melody.process(inner, newest, due, low, high, 0, state.share)
+        combed = clock() - whole
+        times[2, t], times[3, t] = combed, whole - alone
+        if hearing:
+            times[0, t], times[1, t] = alone - started, whole - alone - combed - (alone - started)
+
+
+@kernel
+def measure_medians(state, magnitudes, harmonic, percussive, melody, made, times):
     """Times (frames,) in seconds of both medians and the masks of `magnitudes` (frames, bins)."""
     one, two, zero = np.float32(1), np.float32(2), np.float32(0)
     for t in range(times.shape[0]):
         started = clock()
         hpss.process(state, magnitudes[t], harmonic, percussive)
-        masks.process(harmonic, percussive, one, one, two, zero, made)
+        masks.process(harmonic, percussive, melody, one, one, two, zero, made)
         times[t] = clock() - started
 
 
@@ -77,24 +118,37 @@ def prepared(settings, rate, channels):
     """An engine, and the arrays that a hop of it needs."""
     engine = Engine(settings)
     engine.prepare(sample_rate=rate, channels=channels)
-    hop = engine.sizes.hop_size
-    return engine, np.zeros((hop, channels), np.float32), np.zeros((3, hop, channels), np.float32)
+    return engine, rooms(engine.sizes.hop_size, channels)
 
 
 def stages(mode, rate, channels, seconds):
     """Times (stages, hops) in microseconds, after a first second to warm up."""
-    engine, output, stems = prepared(Settings(mode=mode), rate, channels)
+    engine, (_, output, stems) = prepared(Settings(mode=mode, transpose=True), rate, channels)
     sound = song(channels, seconds * rate / 44100)
-    times = np.zeros((len(STAGES), len(sound) // engine.sizes.hop_size))
-    measure_stages(engine.state, sound, output, stems, times[:, : rate // engine.sizes.hop_size])
-    measure_stages(engine.state, sound, output, stems, times)
+    hop = engine.sizes.hop_size
+    voice = np.ascontiguousarray(sound[:hop, :1])
+    times = np.zeros((len(STAGES), len(sound) // hop))
+    measure_stages(engine.state, sound, voice, output, stems, times[:, : rate // hop])
+    measure_stages(engine.state, sound, voice, output, stems, times)
     return engine, times * 1e6
+
+
+def parts_of_melody(mode, seconds, rate=48000):
+    """The hop in samples, and times (parts, hops) in microseconds of the melody of stereo sound."""
+    engine, _ = prepared(Settings(mode=mode), rate, 2)
+    sound = song(2, seconds * rate / 44100)
+    sizes = engine.sizes
+    twin = salience.prepare(rate, sizes.window_size, sizes.hop_size)
+    times = np.zeros((len(MELODY), len(sound) // sizes.hop_size))
+    for _ in range(2):
+        measure_melody(engine.state, twin, sound, times)
+    return sizes.hop_size, times * 1e6
 
 
 def whole_hop(runs, seconds):
     """Median microseconds of each run of a whole hop, window 2048 and hop 512, mono, medians of 17 and 31."""
     settings = Settings(mode="offline", harmonic_s=17 * 512 / 44100, lookahead_s=0)
-    engine, output, stems = prepared(settings, 44100, 1)
+    engine, arrays = prepared(settings, 44100, 1)
     sizes = engine.sizes
     found = (sizes.window_size, sizes.hop_size, sizes.harmonic_frames, sizes.percussive_bands)
     assert found == (2048, 512, 17, ((0, 31),)), found
@@ -102,9 +156,14 @@ def whole_hop(runs, seconds):
     times = np.zeros(len(sound) // 512)
     medians = []
     for _ in range(runs + 1):
-        measure_blocks(engine.state, sound, output, stems, times)
+        measure_blocks(engine.state, sound, *arrays, times)
         medians.append(np.median(times) * 1e6)
     return medians[1:]
+
+
+def summary(taken):
+    """What is told of times: SUMMARY."""
+    return taken.mean(), np.median(taken), np.quantile(taken, 0.999), taken.max()
 
 
 def timed(work, frames):
@@ -122,9 +181,9 @@ def medians_against_scipy(runs, seconds):
     magnitudes = np.abs(np.fft.rfft(windowed)).astype(np.float32)
     count = min(len(magnitudes), 300)
     state = hpss.prepare(1025, frames, ((0, span),))
-    harmonic, percussive, made = np.zeros(1025, np.float32), np.zeros(1025, np.float32), np.zeros((2, 1025), np.float32)
+    spectra = (*np.zeros((3, 1025), np.float32), np.zeros((3, 1025), np.float32))
     times = np.zeros(len(magnitudes))
-    measure_medians(state, magnitudes, harmonic, percussive, made, times)
+    measure_medians(state, magnitudes, *spectra, times)
 
     def whole():
         median_filter(magnitudes[:count], (frames, 1))
@@ -137,7 +196,7 @@ def medians_against_scipy(runs, seconds):
 
     result = {"ours": [], "scipy": [], "scipy framewise": []}
     for _ in range(runs):
-        measure_medians(state, magnitudes, harmonic, percussive, made, times)
+        measure_medians(state, magnitudes, *spectra, times)
         result["ours"].append(np.median(times) * 1e6)
         result["scipy"].append(timed(whole, count))
         result["scipy framewise"].append(timed(framewise, 30))
@@ -158,16 +217,23 @@ def main():
     deadline = engine.sizes.hop_size / options.rate * 1e6
     rows, data = [], {}
     for name, taken in [*zip(STAGES, times, strict=True), ("all", times.sum(0))]:
-        figures = np.median(taken), np.quantile(taken, 0.999), taken.max()
+        data[name] = figures = summary(taken)
         rows.append([name, *(f"{figure:.1f}" for figure in figures), f"{figures[0] / deadline:.2%}"])
-        data[name] = figures
     sizes = engine.sizes
     show(
         f"Microseconds per hop: {options.mode}, {options.rate} Hz, {options.channels} channels, "
         f"window {sizes.window_size}, hop {sizes.hop_size} ({deadline:.0f} us), {times.shape[1]} hops",
-        ["stage", "median", "99.9 %", "worst", "share of the deadline"],
+        ["stage", *SUMMARY, "share of the deadline"],
         rows,
     )
+
+    rows = []
+    for mode in ("live", "balanced", "quality"):
+        hop, times = parts_of_melody(mode, options.seconds)
+        for name, taken in zip(MELODY, times, strict=True):
+            data[f"{mode} {name}"] = figures = summary(taken[np.isfinite(taken)])
+            rows.append([f"{mode}, hop {hop}: {name}", *(f"{figure:.1f}" for figure in figures)])
+    show("Microseconds of the melody, 48 kHz, stereo, each time that the part runs", ["part", *SUMMARY], rows)
 
     peers = medians_against_scipy(options.runs, options.seconds)
     ours = np.median(peers["ours"])

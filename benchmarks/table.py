@@ -9,10 +9,11 @@ import numpy as np
 import soundfile
 
 SONG = Path(__file__).parent.parent / "rtsep" / "song"
+RESULTS = Path(__file__).parent / "results"
 
 
-def show(title: str, header: list[str], rows: list[list[Any]]) -> None:
-    """Print a table; its first column is text, the others are numbers or short texts."""
+def markdown(header: list[str], rows: list[list[Any]]) -> str:
+    """A table; its first column is text, the others are numbers or short texts."""
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = []
@@ -20,7 +21,21 @@ def show(title: str, header: list[str], rows: list[list[Any]]) -> None:
         numbers = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
         lines.append("| " + " | ".join([row[0].ljust(widths[0]), *numbers]) + " |")
     rule = "|" + "|".join("-" * (width + 1) + (":" if i else "-") for i, width in enumerate(widths)) + "|"
-    print(f"\n{title}\n", lines[0], rule, *lines[1:], sep="\n", flush=True)
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def show(title: str, header: list[str], rows: list[list[Any]]) -> None:
+    """Print a table."""
+    print(f"\n{title}\n", markdown(header, rows), sep="\n", flush=True)
+
+
+def publish(path: Path, tables: list[tuple[str, list[str], list[list[Any]]]]) -> None:
+    """Print `tables` (title, header, rows) and write them to `path`, a file in Markdown."""
+    for table in tables:
+        show(*table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(f"## {title}\n\n{markdown(header, rows)}\n" for title, header, rows in tables))
+    print(f"\nWritten: {path}")
 
 
 def spread(values: Any, form: str = ".1f") -> str:

@@ -5,7 +5,7 @@ python examples/engine_in_your_loop.py             # makes its own sound, prints
 
 import numpy as np
 
-from rtsep import Engine, Settings
+from rtsep import STEMS, Engine, Settings
 
 RATE, CHANNELS = 48_000, 2
 random = np.random.default_rng(0)
@@ -37,4 +37,4 @@ for number, block in enumerate(somebody_elses_blocks()):
         levels = ", ".join(
             f"{20 * np.log10(level + 1e-9):6.1f}" for level in (*engine.meters.stems, *engine.meters.output)
         )
-        print(f"block {number + 1}: percussive, harmonic, residual and output at {levels} dB")
+        print(f"block {number + 1}: {', '.join(STEMS)} and output at {levels} dB")

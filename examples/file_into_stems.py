@@ -2,7 +2,7 @@
 
 python examples/file_into_stems.py SONG [FOLDER]
 
-Writes FOLDER/percussive.wav, harmonic.wav and residual.wav (default folder: stems).
+Writes FOLDER/percussive.wav, melody.wav, harmony.wav and residual.wav (default folder: stems).
 """
 
 import sys

@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from signals import tune
 
 from rtsep.live.stream import warm_up
 from rtsep.offline.files import SONG
+from rtsep.settings import STEMS
 
 ROOT = Path(__file__).parent.parent
 
@@ -71,9 +77,34 @@ def test_the_engine_runs_in_the_loop_of_the_example():
 
 def test_the_example_for_a_file_writes_its_stems(tmp_path):
     printed = run("examples/file_into_stems.py", ROOT / "rtsep" / "song" / "drums.ogg", tmp_path)
-    assert "percussive" in printed and len(list(tmp_path.glob("*.wav"))) == 3
+    assert "percussive" in printed and len(list(tmp_path.glob("*.wav"))) == len(STEMS)
 
 
 def test_the_live_example_turns_the_drums_down():
     printed = run("examples/drums_down_live.py", "virtual", input="-6\nloud\nq\n")
     assert "drums are at -6.0 dB" in printed and "percussive.gain_db is 'loud'" in printed and "xruns" in printed
+
+
+def test_the_melody_example_prints_the_notes_of_the_song_until_it_is_interrupted():
+    warm_up()
+    command = [sys.executable, str(ROOT / "examples" / "follow_melody.py"), "virtual"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            lines = [process.stdout.readline() for _ in range(4)]
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0 and errors == "", errors
+    assert "Ctrl-C ends" in lines[0]
+    assert all(re.fullmatch(r" +\d+\.\d\d s  [A-G]#?\d +[+-]\d+ cents\n", line) for line in lines[1:]), lines
+
+
+def test_the_karaoke_example_writes_the_song_in_another_key(tmp_path):
+    soundfile.write(tmp_path / "song.wav", tune(48_000, 48_000, (440,)), 48_000)
+    printed = run("examples/karaoke_file.py", tmp_path / "song.wav", tmp_path / "out.wav", "-12", "0")
+    assert "-12 semitones" in printed
+    sound, rate = soundfile.read(tmp_path / "out.wav")
+    assert len(sound) == rate == 48_000
+    middle = sound[12_000:36_000] * np.hanning(24_000)
+    assert abs(np.abs(np.fft.rfft(middle)).argmax() * rate / 24_000 - 220) < 5
