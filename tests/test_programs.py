@@ -58,17 +58,33 @@ def test_a_benchmark_of_speed_prints_its_tables(script, arguments, titles):
     assert [title for title in titles if title not in printed] == []
 
 
-def test_the_benchmark_of_quality_prints_and_draws_its_table(tmp_path):
+@pytest.fixture
+def data(tmp_path):
+    """A folder of measuring material with the bundled song in it."""
     item = tmp_path / "data" / "con_bundled_song"
     item.mkdir(parents=True)
     stems = [{"role": name, "file": f"{name}.ogg", "channels": 2} for name in SONG]
     (item / "meta.json").write_text(json.dumps({"channels": 2, "sample_rate": 48000, "stems": stems}))
     for name in SONG:
         (item / f"{name}.ogg").symlink_to(ROOT / "rtsep" / "song" / f"{name}.ogg")
-    printed = run("benchmarks/quality.py", tmp_path / "data", "--out", tmp_path)
+    rows = [f"{time / 100:.2f},{440 if time > 150 else 0}" for time in range(300)]
+    (item / "f0.csv").write_text("\n".join(["time_s,f0_hz", *rows]))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    "script, arguments, figures, files",
+    [
+        ("quality.py", [], 7, {"quality.md", "quality.png"}),  # mixture, four modes, librosa, oracle
+        ("lead.py", ["--seconds", "2"], 7, {"lead.md"}),  # mixture, three modes, true F0, cascade, oracle
+        ("melody.py", ["--seconds", "2", "--no-pyin"], 0, {"melody.md"}),
+    ],
+)
+def test_a_benchmark_of_quality_prints_its_table(tmp_path, data, script, arguments, figures, files):
+    printed = run(f"benchmarks/{script}", data, "--out", tmp_path, *arguments)
     row = next(line for line in printed.splitlines() if "con_bundled_song" in line)
-    assert row.count("/") == 7  # mixture, four modes, librosa, oracle
-    assert {"quality.md", "quality.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert row.count("/") >= figures
+    assert files <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_engine_runs_in_the_loop_of_the_example():
