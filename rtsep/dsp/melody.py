@@ -52,13 +52,17 @@ _DETUNED = 0.015  # part of its frequency by which a harmonic may be off
 
 _PER_PITCH = np.float32(math.log(2) / PER_OCTAVE)
 
+# Places in `State.kept`
+_LOUDEST, _CONFIDENCE, _GATE, _PEAK = 0, 1, 2, 3
+
 
 class State(NamedTuple):
     salience: salience.State
     # tables: read only
     enabled: int64[::1]  # (1,) 0: no melody is looked for
     center: float32[::1]  # (1,) samples by which a pitch is older than the frame that tells it
-    rate: float32[::1]  # (5,) samples per row of the score; parts that loudest keeps, clarity gains, gate and peak keep
+    row: float32[::1]  # (1,) samples per row of the score
+    kept: float32[::1]  # (4,) parts that loudest, confidence, gate and peak keep from one salience to the next
     sure: int64[::1]  # (1,) saliences until a voice is believed
     lowest: float32[::1]  # (1,) LOWEST_HZ in bins
     sharpness: float32[::1]  # (1,) of the weights
@@ -71,7 +75,6 @@ class State(NamedTuple):
     reward: float32[:, ::1]  # (lag + 1, pitches) what a path gains at each pitch
     path: float32[:, ::1]  # (lag + 1, pitches) score of the best path up to there
     loudest: float32[::1]  # (1,) salience of the last seconds
-    clarity: float32[::1]  # (1,) confidence, smoothed
     peak: float32[::1]  # (1,) of the salience of the sound that is followed
     steady: int64[::1]  # (1,) saliences for which it might be a voice
     voiced: int64[::1]  # (1,)
@@ -115,16 +118,8 @@ def prepare(
         salience=inner,
         enabled=np.array([int(enabled)]),
         center=np.array([center + stride * hop_size / 2], np.float32),
-        rate=np.array(
-            [
-                SCORE_STEP_S * sample_rate,
-                math.exp(-step_s / _FORGET_S),
-                -math.expm1(-step_s / _SMOOTH_S),
-                math.exp(-step_s / _RING_S),
-                math.exp(-step_s / _PEAK_S),
-            ],
-            np.float32,
-        ),
+        row=np.array([SCORE_STEP_S * sample_rate], np.float32),
+        kept=np.exp(-step_s / np.array([_FORGET_S, _SMOOTH_S, _RING_S, _PEAK_S])).astype(np.float32),
         sure=np.array([max(round(_SURE_S / step_s), 1)]),
         lowest=np.array([LOWEST_HZ * window_size / sample_rate], np.float32),
         sharpness=np.array([_SHARPNESS if rows == 1 else _SHARPNESS_AHEAD], np.float32),
@@ -136,7 +131,6 @@ def prepare(
         reward=np.zeros((rows, PITCHES), np.float32),
         path=np.zeros((rows, PITCHES), np.float32),
         loudest=np.zeros(1, np.float32),
-        clarity=np.zeros(1, np.float32),
         peak=np.zeros(1, np.float32),
         steady=np.zeros(1, np.int64),
         voiced=np.zeros(1, np.int64),
@@ -163,7 +157,6 @@ def reset(state):
     state.reward[:] = 0
     state.path[:] = 0
     state.loudest[0] = 0
-    state.clarity[0] = 0
     state.peak[0] = 0
     state.steady[0] = 0
     state.voiced[0] = 0
@@ -187,7 +180,7 @@ def process(state, spectra, magnitude, low_hz, high_hz, position, share):
         return
     if state.hops[0] == 0:
         _hear(state, spectra, low_hz, high_hz, position)
-        _weigh(state)
+        _find(state)
         state.hops[0] = state.salience.stride[0]
     state.hops[0] -= 1
     gate = state.gate[0]
@@ -213,7 +206,7 @@ def _hear(state, spectra, low_hz, high_hz, position):
     high = math.log(high_hz / np.float32(LOWEST_HZ)) / _PER_PITCH
     rows = state.score.shape[0]
     if rows > 0:
-        row = math.floor((position - state.center[0]) / state.rate[0])
+        row = math.floor((position - state.center[0]) / state.row[0])
         low = max(low, state.score[row, 0]) if 0 <= row < rows else np.float32(PITCHES)
         high = min(high, state.score[row, 1]) if 0 <= row < rows else np.float32(-1)
     # A region narrower than a pitch still holds the nearest.
@@ -221,7 +214,7 @@ def _hear(state, spectra, low_hz, high_hz, position):
     loudest = np.float32(0)
     for p in range(first, end):
         loudest = max(loudest, fresh[p])
-    state.loudest[0] = max(loudest, state.loudest[0] * state.rate[1]) + np.float32(1e-9)
+    state.loudest[0] = max(loudest, state.loudest[0] * state.kept[_LOUDEST]) + np.float32(1e-9)
     state.total[newest] = total if first < end else np.float32(np.inf)
     for p in range(reward.shape[0]):
         reward[p] = fresh[p] / state.loudest[0] if first <= p < end else np.float32(_FORBIDDEN)
@@ -249,11 +242,23 @@ def _step(padded, leap, best):
 
 
 @kernel
-def _weigh(state):
-    """Choose the pitches of the frame to be masked: the candidates, their weights, F0 and how sure it is."""
+def _find(state):
+    """Find the pitches of the frame that is due, and whether they are a melody."""
+    due, before = (state.newest[0] + 1) % state.heard.shape[0], state.pitch[0]
+    heard = state.heard[due]
+    _look_ahead(state)
+    _choose(state, heard)
+    pitch = state.pitch[0]
+    _judge(state, heard[int(pitch + np.float32(0.5))], state.total[due], abs(pitch - before))
+    state.likeliest[0] = np.float32(LOWEST_HZ) * math.exp(pitch * _PER_PITCH)
+    state.f0[0] = state.likeliest[0] if state.voiced[0] != 0 else np.float32(0)
+
+
+@kernel
+def _look_ahead(state):
+    """Write to `best` the score of the best path through each pitch of the frame that is due."""
     rows, best, padded = state.heard.shape[0], state.best, state.padded
-    due = (state.newest[0] + 1) % rows
-    # What the frames that follow add to a path through each pitch, from the newest back.
+    # What the frames that follow add to a path, from the newest back.
     best[:] = 0
     for i in range(rows - 1):
         reward = state.reward[(state.newest[0] + rows - i) % rows]
@@ -264,14 +269,19 @@ def _weigh(state):
         _step(padded, top - np.float32(_LEAP_COST), best)
         for p in range(best.shape[0]):
             best[p] -= top
-    path, heard = state.path[due], state.heard[due]
-    top = np.float32(-np.inf)
+    path = state.path[(state.newest[0] + 1) % rows]
     for p in range(best.shape[0]):
         best[p] += path[p]
+
+
+@kernel
+def _choose(state, heard):
+    """Choose the candidates from the peaks of `best`, with weights, and place them by what is `heard` (pitches,)."""
+    best, weight, pitch = state.best, state.weight, state.pitch
+    last, top = best.shape[0] - 1, np.float32(-np.inf)
+    for p in range(best.shape[0]):
         top = max(top, best[p])
-    weight, pitch, before = state.weight, state.pitch, state.pitch[0]
     weight[:] = 0
-    last = best.shape[0] - 1
     for p in range(last + 1):
         if (p == 0 or best[p] >= best[p - 1]) and (p == last or best[p] > best[p + 1]):
             score = math.exp(state.sharpness[0] * (best[p] - top))
@@ -281,30 +291,32 @@ def _weigh(state):
                     weight[i], pitch[i] = weight[i - 1], pitch[i - 1]
                     i -= 1
                 weight[i], pitch[i] = score, np.float32(p)
-    sum = np.float32(1e-9)
+    whole = np.float32(1e-9)
     for i in range(weight.shape[0]):
-        sum += weight[i]
+        whole += weight[i]
     for i in range(weight.shape[0]):
-        weight[i] /= sum
+        weight[i] /= whole
         pitch[i] = _refine(heard, int(pitch[i]))
-    strength = heard[int(pitch[0] + np.float32(0.5))]
-    part = min(strength / (np.float32(_CLEAR) * (state.total[due] + np.float32(_INAUDIBLE))), np.float32(1))
-    state.clarity[0] += state.rate[2] * (part - state.clarity[0]) + np.float32(1e-20)
-    state.peak[0] *= state.rate[4] if abs(pitch[0] - before) <= np.float32(_SAME) else np.float32(0)
+
+
+@kernel
+def _judge(state, strength, total, leap):
+    """Decide from the `strength` of the likeliest pitch, a part of `total`, whether it is a melody; set the gate."""
+    confidence = state.confidence
+    part = min(strength / (np.float32(_CLEAR) * (total + np.float32(_INAUDIBLE))), np.float32(1))
+    confidence[0] = part + state.kept[_CONFIDENCE] * (confidence[0] - part) + np.float32(1e-20)
+    state.peak[0] *= np.float32(0) if leap > np.float32(_SAME) else state.kept[_PEAK]
     state.peak[0] = max(state.peak[0], strength) + np.float32(1e-20)
     voiced = state.voiced[0] != 0
-    clear = state.clarity[0] > np.float32(_OFF if voiced else _ON)
+    clear = confidence[0] > np.float32(_OFF if voiced else _ON)
     sustained = strength > state.peak[0] * np.float32(_FADED if voiced else _SUSTAINED)
     state.steady[0] = state.steady[0] + 1 if clear and sustained else 0
     state.voiced[0] = 1 if state.steady[0] >= (1 if voiced else state.sure[0]) else 0
-    state.confidence[0] = state.clarity[0]
-    state.likeliest[0] = np.float32(LOWEST_HZ) * math.exp(pitch[0] * _PER_PITCH)
-    state.f0[0] = state.likeliest[0] if state.voiced[0] != 0 else np.float32(0)
-    closed, open = np.float32(_GATE_CLOSED), np.float32(_GATE_OPEN)
+    low, high = np.float32(_GATE_CLOSED), np.float32(_GATE_OPEN)
     if state.score.shape[0] > 0:  # it knows better whether there is a melody, if it fits at all
-        closed, open = np.float32(_MISFIT), np.float32(2 * _MISFIT)
-    gate = (state.clarity[0] - closed) / (open - closed)
-    state.gate[0] = max(min(gate, np.float32(1)), state.gate[0] * state.rate[3] - np.float32(1e-3), np.float32(0))
+        low, high = np.float32(_MISFIT), np.float32(2 * _MISFIT)
+    gate = min((confidence[0] - low) / (high - low), np.float32(1))
+    state.gate[0] = max(gate, state.gate[0] * state.kept[_GATE] - np.float32(1e-3), np.float32(0))
 
 
 @kernel
