@@ -134,9 +134,12 @@ def synthesize(state, masks):
     for s in range(stems):
         for c in range(channels):
             spectrum, mask, overlap = state.spectra[due(state), c], masks[s], state.overlap[s, c]
-            for k in range(mask.shape[0]):
-                state.spectrum[k] = spectrum[k] * mask[k]
-            inverse(state, state.spectrum, state.frame)
+            if mask.sum() > 0:
+                for k in range(mask.shape[0]):
+                    state.spectrum[k] = spectrum[k] * mask[k]
+                inverse(state, state.spectrum, state.frame)
+            else:  # as where there is no melody
+                state.frame[late:] = 0
             for i in range(hop):
                 state.ready[s, c, i] = overlap[i] + state.frame[late + i] * state.synthesis[i]
             for i in range(hop, size):
