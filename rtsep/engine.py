@@ -186,6 +186,14 @@ def _regions(score: ArrayLike) -> Sound:
     return regions
 
 
+def room(samples: int, channels: int) -> Sound:
+    """Room for the stems of blocks of at most `samples`, to be given to `process` as room[:, :samples].
+
+    One sample longer, so that this is never contiguous: for that type too all would have to be compiled.
+    """
+    return np.zeros((len(STEMS), samples + 1, channels), np.float32)
+
+
 def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
     """Compile (or load from the cache) everything that `Engine` needs; `told` hears of it if it takes long."""
     with compiling("engine", told):
@@ -273,7 +281,7 @@ class Engine:
         self._block = np.zeros((max_block, channels), np.float32)
         self._voice = np.zeros((max_block, 1), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
-        self._stems = np.zeros(len(STEMS) * max_block * channels, np.float32)
+        self._stems = room(max_block, channels)
 
     @property
     def state(self) -> State:
@@ -335,7 +343,7 @@ class Engine:
     def process_stems(self, block: ArrayLike) -> dict[str, Sound]:
         """The stems of `block` before the faders, each of its shape; they add up to the input of `latency` ago."""
         samples, mono = self._run(block)
-        stems = self._stems_of(samples).copy()
+        stems = self._stems[:, :samples].copy()
         return {stem: sound[:, 0] if mono else sound for stem, sound in zip(STEMS, stems, strict=True)}
 
     def _run(self, block: ArrayLike, microphone: ArrayLike | None = None) -> tuple[int, bool]:
@@ -358,8 +366,6 @@ class Engine:
                 raise BadInput(f"a microphone of shape {sung.shape}, {sung.dtype}: it must be ({samples},) floats.")
             voice = self._voice[:samples]
             voice[:, 0] = sung
-        process(state, self._block[:samples], voice, self._output[:samples], self._stems_of(samples))
+        if samples:
+            process(state, self._block[:samples], voice, self._output[:samples], self._stems[:, :samples])
         return samples, mono
-
-    def _stems_of(self, samples: int) -> Sound:
-        return self._stems[: len(STEMS) * samples * self.channels].reshape(len(STEMS), samples, self.channels)

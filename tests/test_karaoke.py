@@ -21,7 +21,7 @@ from rtsep import karaoke as module
 from rtsep.__main__ import main
 from rtsep.engine import warm_up as warm_up_engine
 from rtsep.karaoke import Karaoke
-from rtsep.live import callback, devices
+from rtsep.live import devices
 from rtsep.live.singing import Singing
 from rtsep.live.stream import Stream, warm_up
 from rtsep.offline.files import song
@@ -52,7 +52,7 @@ class Evening:
         inputs = np.concatenate([song, microphone], axis=1)[:, : int(self.stream.state.channels[0])]
         for start in range(0, len(inputs), tick):
             block = inputs[start : start + tick].copy()
-            callback.process_at(self.stream._native.ctypes.data, block, np.zeros((len(block), 2), np.float32), 0)
+            self.stream.callback(block, np.zeros((len(block), 2), np.float32), len(block), None, None)
             self.karaoke.listen()
 
     def sing(self, seconds: float = 3, cents: float = 0, tick: int = TICK, quiet: float = 0) -> float | None:

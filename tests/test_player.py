@@ -115,9 +115,7 @@ def test_an_array_longer_than_the_ring_is_heard_to_the_last_bit_and_then_silence
     assert not heard(song, 100).any() and song.state.starved[0] == 0
 
 
-@pytest.mark.parametrize(
-    "format, channels", [*product(("wav", "flac", "ogg"), (1, 2, 8)), *product(("mp3",), (1, 2))]
-)
+@pytest.mark.parametrize("format, channels", [*product(("wav", "flac", "ogg"), (1, 2, 8)), *product(("mp3",), (1, 2))])
 def test_files_of_all_formats_are_heard_as_they_are(opened, tmp_path, format, channels):
     path = tmp_path / f"song.{format}"
     soundfile.write(path, music(5 * RATE, RATE, channels), RATE)

@@ -88,45 +88,17 @@ def prepare(
         worst=np.zeros(WORST, np.float64),
         block=np.zeros((PIECE, mixed), np.float32),
         output=np.zeros((PIECE, mixed), np.float32),
-        stems=np.zeros((stems, PIECE, mixed), np.float32),
+        stems=engine.room(PIECE, mixed),
         microphone=np.zeros((PIECE, microphones), np.float32),
     )
 
 
 @kernel
-def process(state, inputs, outputs, flags):
-    """One call of the device: `inputs` (samples, input channels) to `outputs` (samples, output channels)."""
-    samples = outputs.shape[0]
-    if samples == 0:
-        return
-    start = clock()
-    if state.thread[0] == 0:
-        state.thread[0] = thread_id()
-    done = 0
-    while done < samples:
-        end = min(done + state.block.shape[0], samples)
-        _piece(state, inputs[done:end], outputs[done:end])
-        done = end
-    state.counts[CALLS] += 1
-    state.counts[SAMPLES] += samples
-    if flags & 15:  # input or output, underflow or overflow
-        state.counts[XRUNS] += 1
-    seconds = clock() - start
-    load = seconds / (samples * state.period[0])
-    state.load[min(int(load * LOAD_STEPS), state.load.shape[0] - 1)] += 1
-    state.worst[WORST_SECONDS] = max(state.worst[WORST_SECONDS], seconds)
-    state.worst[WORST_LOAD] = max(state.worst[WORST_LOAD], load)
-
-
-@kernel
-def _piece(state, inputs, outputs):
-    samples, channels = outputs.shape[0], state.block.shape[1]
-    block, output, stems = state.block[:samples], state.output[:samples], state.stems[:, :samples]
-    microphone = state.microphone[:samples]
-    _hear(state, inputs, block, microphone)
-    engine.process(state.engine, block, microphone, output, stems)
+def _play(state, output, stems, outputs):
+    """Write the mix and the stems (stems, samples, channels), fading, to what the device hears."""
+    channels = output.shape[1]
     step = np.float32(state.period[0] / FADE_S)
-    for i in range(samples):
+    for i in range(outputs.shape[0]):
         goal = state.fade_goal[0]
         state.fade[0] += min(max(goal - state.fade[0], -step), step)
         for c in range(channels):
@@ -137,8 +109,6 @@ def _piece(state, inputs, outputs):
             if channels == 1 and outputs.shape[1] == 2:
                 stem, channel = -1, 0
             outputs[i, c] = output[i, channel] if stem < 0 else stems[stem, i, channel] * state.fade[0]
-    _keep(state, microphone)
-    _record(state, block, output, stems, microphone)
 
 
 @kernel
@@ -196,16 +166,49 @@ _ULONG = from_dtype(np.dtype(ctypes.c_ulong))  # 32 bits on Windows
 
 @callback(types.int32(types.voidptr, types.voidptr, _ULONG, types.voidptr, _ULONG, types.voidptr))
 def portaudio(inputs, outputs, samples, time_info, flags, user):
+    """One call of the device: from (samples, input channels) to (samples, output channels)."""
     state = load(user, _KIND)
+    if samples == 0:
+        return 0
+    start = clock()
     given = carray(inputs, (samples, state.channels[0]), np.float32)
-    process(state, given, carray(outputs, (samples, state.channels[1]), np.float32), flags)
+    wanted = carray(outputs, (samples, state.channels[1]), np.float32)
+    if state.thread[0] == 0:
+        state.thread[0] = thread_id()
+    # A kernel between this and the engine would take ten seconds more to compile.
+    length, done = int64(samples), 0
+    while done < length:
+        piece = min(state.block.shape[0], length - done)
+        block, output, stems = state.block[:piece], state.output[:piece], state.stems[:, :piece]
+        voice = state.microphone[:piece]
+        _hear(state, given[done : done + piece], block, voice)
+        engine.process(state.engine, block, voice, output, stems)
+        _play(state, output, stems, wanted[done : done + piece])
+        _keep(state, voice)
+        _record(state, block, output, stems, voice)
+        done += piece
+    state.counts[CALLS] += 1
+    state.counts[SAMPLES] += length
+    if flags & 15:  # input or output, underflow or overflow
+        state.counts[XRUNS] += 1
+    seconds = clock() - start
+    part = seconds / (length * state.period[0])
+    state.load[min(int(part * LOAD_STEPS), state.load.shape[0] - 1)] += 1
+    state.worst[WORST_SECONDS] = max(state.worst[WORST_SECONDS], seconds)
+    state.worst[WORST_LOAD] = max(state.worst[WORST_LOAD], part)
     return 0
 
 
-@kernel
-def process_at(address, inputs, outputs, flags):
-    """`process` for a callback in Python."""
-    process(load(address, _KIND), inputs, outputs, flags)
+FUNCTION = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+)
+"""What `portaudio` is to C: FUNCTION(portaudio.address) can be called from Python."""
 
 
 @kernel

@@ -257,7 +257,8 @@ class Stream:
 
     def callback(self, inputs: Sound, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         """What the compiled callback does, as a callback in Python for `sounddevice.Stream`."""
-        callback.process_at(self._native.ctypes.data, inputs, outputs, int(status._flags) if status else 0)
+        places = inputs.ctypes.data, outputs.ctypes.data, samples, None, int(status._flags) if status else 0
+        callback.FUNCTION(callback.portaudio.address)(*places, self._native.ctypes.data)
 
     def _output_callback(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         self.callback(np.zeros((samples, 0), np.float32), outputs, samples, time_info, status)
@@ -385,7 +386,7 @@ def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
         stream = Stream(Engine(), devices.VIRTUAL, source=silence)
         stream.close()
         player.switch(stream.state.song, 0, -1)
-        callback.process_at(stream._native.ctypes.data, silence, silence.copy(), 0)
+        stream.callback(silence, silence.copy(), 1, None, None)
         # Not running, this returns at once.
         callback.virtual_host(callback.portaudio.address, 0, 0, 0, 0, 1.0, stream._running, stream.lost)
 

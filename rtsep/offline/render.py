@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..engine import Engine, process
+from ..engine import Engine, process, room
 from ..errors import BadInput, Unavailable, unknown
 from ..settings import GROUPS, MOST_CHANNELS, STEMS, Settings
 from . import score as scores
@@ -320,7 +320,7 @@ def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None =
     """
     channels, late, frames = engine.channels, engine.latency, 0
     block, mix = (np.zeros((BLOCK, channels), np.float32) for _ in range(2))
-    stems = np.zeros(len(STEMS) * BLOCK * channels, np.float32)
+    stems = room(BLOCK, channels)
     silence = np.zeros((late, channels), np.float32)
     rest = [silence[start : start + BLOCK] for start in range(0, late, BLOCK)]
     done = length = 0  # samples that came out, samples of the source
@@ -328,7 +328,7 @@ def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None =
         samples = len(given)
         length += samples if real else 0
         block[:samples] = given
-        parts = stems[: len(STEMS) * samples * channels].reshape(len(STEMS), samples, channels)
+        parts = stems[:, :samples]
         process(engine.state, block[:samples], np.zeros((samples, 0), np.float32), mix[:samples], parts)
         if track is not None:
             newest = int(engine.meters.frames[0])
