@@ -83,7 +83,7 @@ class Callback:
     @cached_property
     def address(self) -> int:
         """The C pointer, good for as long as this object lives."""
-        self._compiled = _in_our_cache(numba.cfunc(self._signature, cache=True), self._function)
+        self._compiled = _in_our_cache(numba.cfunc(self._signature, cache=True, error_model="numpy"), self._function)
         return int(self._compiled.address)
 
 
