@@ -1,4 +1,4 @@
-"""rtsep: live un-mixing. Drums and harmonies apart while the music sounds, with no Python on the audio thread.
+"""rtsep: live un-mixing. Drums, lead and harmonies apart while the music sounds, with no Python on the audio thread.
 
 The whole public surface; each name is imported when it is first used, so that `import rtsep` costs nothing.
 """
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from .errors import BadInput as BadInput
     from .errors import Unavailable as Unavailable
     from .live.stream import open_stream as open_stream
+    from .offline.render import follow as follow
     from .offline.render import separate as separate
     from .parameters import PARAMETERS as PARAMETERS
+    from .settings import GROUPS as GROUPS
     from .settings import MODES as MODES
     from .settings import STEMS as STEMS
     from .settings import Settings as Settings
@@ -24,11 +26,13 @@ _HOMES = {
     "Settings": ".settings",
     "MODES": ".settings",
     "STEMS": ".settings",
+    "GROUPS": ".settings",
     "PARAMETERS": ".parameters",
     "BadInput": ".errors",
     "Unavailable": ".errors",
     "open_stream": ".live.stream",
     "separate": ".offline.render",
+    "follow": ".offline.render",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rtsep",
-        description="Live un-mixing: drums and harmonies apart while the music sounds.",
+        description="Live un-mixing: drums, lead and harmonies apart while the music sounds.",
         epilog="Start with: rtsep demo",
     )
     parser.add_argument("--version", action="version", version=f"rtsep {__version__}")
