@@ -142,11 +142,7 @@ def _frame(state, semitones):
     channels, hop = state.fresh.shape
     window, size = state.past.shape[1], state.overlap.shape[1]
     for c in range(channels):
-        past, fresh = state.past[c], state.fresh[c]
-        for i in range(window - hop):
-            past[i] = past[i + hop]
-        for i in range(hop):
-            past[window - hop + i] = fresh[i]
+        stft.slide(state.past[c], state.fresh[c])
     if semitones == 0:  # what the transforms would give back is known: 25 instead of 80 us
         # Silence is transformed all the same: the library allocates at its first call, which must not be when a key
         # changes amid the music.
@@ -156,7 +152,7 @@ def _frame(state, semitones):
         state.shifting[0] = max(state.shifting[0] - 1, 0)
         state.spectra[:] = 0
         for c in range(channels):
-            _add(state.past[c, window - size :], state.product, state.overlap[c], state.ready[c])
+            stft.overlap_add(state.past[c, window - size :], state.product, state.overlap[c], state.ready[c])
         return
     state.shifting[0] = size // hop
     state.newest[0] = 1 - state.newest[0]
@@ -169,18 +165,7 @@ def _frame(state, semitones):
     _shift(state, np.float32(2) ** (semitones / np.float32(12)) - np.float32(1))
     for c in range(channels):
         stft.inverse(state, state.shifted[c], state.frame)
-        _add(state.frame[window - size :], state.synthesis, state.overlap[c], state.ready[c])
-
-
-@kernel
-def _add(frame, weights, overlap, ready):
-    """Add `frame` to the sums, weighted (all (synthesis,)); their oldest hop becomes `ready` (hop,)."""
-    size, hop = overlap.shape[0], ready.shape[0]
-    for i in range(hop):
-        ready[i] = overlap[i] + frame[i] * weights[i]
-    for i in range(hop, size):
-        overlap[i - hop] = overlap[i] + frame[i] * weights[i]
-    overlap[size - hop :] = 0
+        stft.overlap_add(state.frame[window - size :], state.synthesis, state.overlap[c], state.ready[c])
 
 
 @kernel

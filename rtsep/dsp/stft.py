@@ -105,11 +105,8 @@ def analyze(state, magnitude):
     state.newest[0] = (state.newest[0] + 1) % state.spectra.shape[0]
     magnitude[:] = 0
     for c in range(channels):
-        past, fresh, spectrum = state.past[c], state.fresh[c], state.spectra[state.newest[0], c]
-        for i in range(window - hop):
-            past[i] = past[i + hop]
-        for i in range(hop):
-            past[window - hop + i] = fresh[i]
+        past, spectrum = state.past[c], state.spectra[state.newest[0], c]
+        slide(past, state.fresh[c])
         for i in range(window):
             state.frame[i] = past[i] * state.analysis[i]
         forward(state, state.frame, spectrum)
@@ -128,9 +125,8 @@ def due(state):
 @kernel
 def synthesize(state, masks):
     """Add the frame that is due, weighted by `masks` (stems - 1, bins); the oldest hop of the sums becomes ready."""
-    stems, channels, hop = state.ready.shape
-    size = state.synthesis.shape[0]
-    late = state.frame.shape[0] - size
+    stems, channels = state.ready.shape[:2]
+    late = state.frame.shape[0] - state.synthesis.shape[0]
     for s in range(stems):
         for c in range(channels):
             spectrum, mask, overlap = state.spectra[due(state), c], masks[s], state.overlap[s, c]
@@ -140,10 +136,27 @@ def synthesize(state, masks):
                 inverse(state, state.spectrum, state.frame)
             else:  # as where there is no melody
                 state.frame[late:] = 0
-            for i in range(hop):
-                state.ready[s, c, i] = overlap[i] + state.frame[late + i] * state.synthesis[i]
-            for i in range(hop, size):
-                overlap[i - hop] = overlap[i] + state.frame[late + i] * state.synthesis[i]
+            overlap_add(state.frame[late:], state.synthesis, overlap, state.ready[s, c])
+
+
+@kernel
+def slide(past, fresh):
+    """Move the newest samples `fresh` (hop,) into `past` (window,)."""
+    window, hop = past.shape[0], fresh.shape[0]
+    for i in range(window - hop):
+        past[i] = past[i + hop]
+    for i in range(hop):
+        past[window - hop + i] = fresh[i]
+
+
+@kernel
+def overlap_add(frame, weights, overlap, ready):
+    """Add `frame` to the sums `overlap`, weighted (all (synthesis,)); their oldest hop becomes `ready` (hop,)."""
+    size, hop = overlap.shape[0], ready.shape[0]
+    for i in range(hop):
+        ready[i] = overlap[i] + frame[i] * weights[i]
+    for i in range(hop, size):
+        overlap[i - hop] = overlap[i] + frame[i] * weights[i]
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 PortAudio takes a C function and a pointer through sounddevice's `_StreamBase`; here they are the callback of
 `callback.py` and the state of a whole engine. Where that interface cannot be had, an ordinary Python callback calls
-the same kernel.
+that very function.
 """
 
 import os
