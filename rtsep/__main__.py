@@ -12,7 +12,8 @@ from typing import Any
 
 from . import __version__
 from .errors import BadInput, Unavailable, unknown
-from .parameters import PARAMETERS, PRESETS, Parameter
+from .live.controls import PRESETS
+from .parameters import PARAMETERS, Parameter
 from .settings import GROUPS, MODES, STEMS, Settings
 
 

@@ -25,10 +25,11 @@ _FADERS = (*STEMS, *GROUPS)
 _GAIN, _MUTE, _SOLO = (tuple(INDEX[f"{fader}.{what}"] for fader in _FADERS) for what in ("gain_db", "mute", "solo"))
 # For each fader: whether it moves each stem.
 _MOVES = tuple(tuple(int(stem == fader or stem in GROUPS.get(fader, ())) for stem in STEMS) for fader in _FADERS)
-_LEVEL, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH = (
+_LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH = (
     INDEX[id]
     for id in (
         "output.gain_db",
+        "output.mute",
         "bypass",
         "limiter",
         "limiter.ceiling_db",
@@ -138,8 +139,10 @@ def _finish(state, voice, output):
     if state.transposing[0] != 0:
         key.process(state.key, targets[_KEY] if targets[_BYPASS] == 0 else np.float32(0), output)
     if voice.shape[1] != 0:
-        gain = targets[_MICROPHONE] if targets[_SILENT] == 0 else np.float32(0)
-        microphone.process(state.microphone, gain, targets[_HIGH_PASS], targets[_GATE], targets[_REVERB], voice, output)
+        heard = targets[_MUTED] == 0
+        gain = targets[_MICROPHONE] if heard and targets[_SILENT] == 0 else np.float32(0)
+        reverb = targets[_REVERB] if heard else np.float32(0)
+        microphone.process(state.microphone, gain, targets[_HIGH_PASS], targets[_GATE], reverb, voice, output)
     limiter.process(state.limiter, targets[_CEILING] if targets[_LIMITER] != 0 else np.float32(np.inf), output)
 
 
@@ -159,6 +162,7 @@ def _read_faders(state):
         goal[s] = gain if heard else np.float32(0)
     goal[_LAST + 1] = targets[_LEVEL]
     goal[_LAST + 2] = targets[_BYPASS]
+    goal[_LAST + 3] = np.float32(1) - targets[_MUTED]
 
 
 @kernel
@@ -217,9 +221,8 @@ class Engine:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self._targets = np.zeros(len(INDEX), np.float32)
-        self.parameters = Parameters(self._targets)
-        self.parameters["hpss.bias"] = self.settings.bias
-        self.parameters["hpss.exponent"] = self.settings.exponent
+        defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
+        self.parameters = Parameters(self._targets, defaults)
         self._state: State | None = None
 
     def prepare(

@@ -5,8 +5,9 @@ unit of the kernels (linear gain, 0 or 1, index of a choice); the glide towards 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 from .errors import BadInput, unknown
@@ -125,6 +126,7 @@ def _table() -> Iterator[Parameter]:
         yield _switch(f"{stem}.mute", f"{stem} mute")
         yield _switch(f"{stem}.solo", f"{stem} solo")
     yield _fader("output.gain_db", "output level")
+    yield _switch("output.mute", "output mute")
     yield _switch("bypass", "bypass")
     yield _switch("limiter", "output limiter")
     yield Parameter("limiter.ceiling_db", "limiter ceiling", -24, 0, -1, "dB")
@@ -150,12 +152,8 @@ PARAMETERS: dict[str, Parameter] = {parameter.id: parameter for parameter in _ta
 INDEX = {id: index for index, id in enumerate(PARAMETERS)}
 
 
-PRESETS: dict[str, dict[str, float | str]] = {
-    "karaoke": {"melody.gain_db": -18},
-    "lead-only": {"melody.solo": "on"},
-    "backing-only": {"melody.mute": "on"},
-}
-"""Values by the ids of parameters, by the name of the preset."""
+Told = Callable[[Mapping[str, float], str], object]
+"""What hears of changes: is called with what the changed parameters were before, by id, and with who changed them."""
 
 
 class Control:
@@ -197,18 +195,23 @@ class Control:
 class Parameters(Mapping[str, Control]):
     """An engine's parameters by id: `parameters["percussive.gain_db"] = -6`, `parameters["bypass"].value`.
 
-    A change is one store into the array of targets: any thread may make it while sound runs, and the sound glides.
+    Whoever changes one, from whatever thread, does it here: a change is one store into the array of targets, towards
+    which the sound glides, and everybody who watches is told.
+
+    `defaults` (values by id) are what `reset` goes back to.
 
     Raises
     ------
     BadInput : for an unknown id, or a value out of range or not a number; nothing is changed then.
     """
 
-    def __init__(self, targets: Any) -> None:
+    def __init__(self, targets: Any, defaults: Mapping[str, float] | None = None) -> None:
         self._targets = targets
+        self._lock = RLock()
+        self._watching: tuple[Told, ...] = ()
+        self.defaults = {id: parameter.default for id, parameter in PARAMETERS.items()} | dict(defaults or {})
         self._values: dict[str, float] = {}
-        for id, parameter in PARAMETERS.items():
-            self[id] = parameter.default
+        self.update(self.defaults)
 
     def __getitem__(self, id: str) -> Control:
         if id not in PARAMETERS:
@@ -219,14 +222,40 @@ class Parameters(Mapping[str, Control]):
         return id in PARAMETERS
 
     def __setitem__(self, id: str, value: float | str) -> None:
-        parameter = self[id].info
-        self._values[id] = parameter.check(value)
-        self._targets[INDEX[id]] = parameter.to_target(self._values[id])
+        self.update({id: value})
 
-    def update(self, values: Mapping[str, float | str]) -> None:
-        """Set several, in their order."""
-        for id, value in values.items():
-            self[id] = value
+    def update(self, values: Mapping[str, float | str], by: str = "") -> None:
+        """Set several at once, all or none; `by` is who does it, for those who watch."""
+        checked = {id: self[id].info.check(value) for id, value in values.items()}
+        with self._lock:
+            changed = {id: value for id, value in checked.items() if self._values.get(id) != value}
+            before = {id: self._values[id] for id in changed if id in self._values}
+            self._values |= changed
+            for id, value in changed.items():
+                self._targets[INDEX[id]] = PARAMETERS[id].to_target(value)
+        if before:
+            for told in self._watching:
+                told(before, by)
+
+    def reset(self, by: str = "") -> None:
+        """Set all to their defaults."""
+        self.update(self.defaults, by)
+
+    def watch(self, told: Told) -> Callable[[], None]:
+        """From now on `told` hears of each change, in the thread that makes it, until what is returned is called."""
+        with self._lock:
+            self._watching = (*self._watching, told)
+
+        def end() -> None:
+            with self._lock:
+                self._watching = tuple(each for each in self._watching if each is not told)
+
+        return end
+
+    def snapshot(self) -> dict[str, float]:
+        """All values by id, in the parameters' units."""
+        with self._lock:
+            return dict(self._values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(PARAMETERS)

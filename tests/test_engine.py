@@ -335,6 +335,22 @@ def test_bypass_crossfades_while_it_sounds_and_is_exact_thereafter():
     assert np.array_equal(after[8000:], delayed[8000:])
 
 
+@EVERY_MODE
+@pytest.mark.parametrize("bypass", ["on", "off"])
+def test_the_output_mute_silences_song_and_microphone_with_its_room(mode, bypass):
+    rate = 16000
+    engine = engine_for(mode, rate, 1, {"bypass": bypass, "microphone.reverb_db": 0, "microphone.gate_db": "-inf"})
+    sound, voice = signals.noise(4 * rate, level=0.3), signals.noise(4 * rate, level=0.3, seed=3)[:, 0]
+    before = sung(engine, voice[:rate], sound[:rate])
+    engine.parameters["output.mute"] = "on"
+    after = sung(engine, voice[rate:], sound[rate:])
+    assert np.abs(before[-1000:]).max() > 0.3
+    assert np.abs(np.diff(after[:, 0])).max() <= np.abs(np.diff(before[:, 0])).max()
+    assert np.abs(after[2 * rate :]).max() < 1e-4
+    engine.parameters["output.mute"] = "off"
+    assert np.abs(sung(engine, voice[:rate], sound[:rate])[-1000:]).max() > 0.3
+
+
 # Stereo
 
 

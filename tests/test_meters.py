@@ -66,3 +66,14 @@ def test_the_melody_of_the_last_frames_is_kept_in_a_ring():
             assert (state.f0[0], state.confidence[0], state.frames[0]) == (f0, confidence, number)
             last = np.arange(max(number - meters.HISTORY, 0), number)
             assert np.array_equal(state.melody[last % meters.HISTORY], melody[last])
+
+
+def test_blocks_at_full_scale_are_counted_and_the_count_stays():
+    state = meters.prepare(RATE, 2)
+    quiet, full, above = (np.full((4, 1), level, np.float32) for level in (0.999, 1, -1.5))
+    meters.process(state, full, quiet, np.stack([quiet, above]))
+    meters.process(state, quiet, above, np.stack([quiet, full]))
+    meters.process(state, quiet, quiet, np.stack([quiet, quiet]))
+    assert state.over.tolist() == [1, 1, 0, 2]
+    meters.reset(state)
+    assert not state.over.any()

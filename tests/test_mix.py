@@ -9,7 +9,7 @@ import signals
 from rtsep.dsp import mix
 
 RATE, HOP, STEMS = 8000, 16, 4
-LEVEL, BYPASS = STEMS, STEMS + 1
+LEVEL, BYPASS, HEARD = STEMS, STEMS + 1, STEMS + 2
 
 
 def run(sound, stems=None, goal=None, state=None, chunk=HOP):
@@ -80,6 +80,18 @@ def test_bypass_crossfades_and_then_is_the_input_to_the_last_bit():
     _, output = run(sound, parts(sound), {BYPASS: 1}, state=state)
     assert not np.array_equal(output[:100], sound[:100])
     assert np.array_equal(output[HOP * 75 :], sound[HOP * 75 :])
+
+
+@pytest.mark.parametrize("bypass", [0, 1])
+def test_the_mute_glides_to_exact_silence_and_back_to_the_input_to_the_last_bit_bypassed_or_not(bypass):
+    sound, state = np.ones((4000, 1), np.float32), mix.prepare(RATE, HOP, STEMS)
+    run(sound[:8], goal={BYPASS: bypass}, state=state, chunk=8)
+    down = run(sound, goal={HEARD: 0}, state=state)[1][:, 0]
+    t = np.arange(1, 400) / RATE
+    np.testing.assert_allclose(down[:399], np.exp(-t / 0.01), atol=1e-4)
+    assert not down[-1000:].any()
+    up = run(sound, goal={HEARD: 1}, state=state)[1][:, 0]
+    assert np.abs(np.diff(up)).max() < 0.02 and np.array_equal(up[-1000:], sound[-1000:, 0])
 
 
 @pytest.mark.parametrize("chunk", (1, 2, 8, 16))

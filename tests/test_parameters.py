@@ -2,12 +2,13 @@
 
 import math
 from itertools import pairwise
+from threading import Thread
 
 import numpy as np
 import pytest
 
 from rtsep.errors import BadInput
-from rtsep.parameters import INDEX, PARAMETERS, PRESETS, SILENCE_DB, Parameters
+from rtsep.parameters import INDEX, PARAMETERS, SILENCE_DB, Parameters
 from rtsep.settings import GROUPS, STEMS
 
 ALL = pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=PARAMETERS)
@@ -198,9 +199,72 @@ def test_controls_read_write_and_show_one_parameter():
     assert list(parameters) == list(PARAMETERS) and len(parameters) == len(PARAMETERS)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_presets_hold_values_that_parameters_take_and_move_something(preset):
+def test_several_are_set_all_or_none():
     parameters, targets = fresh()
     before = targets.copy()
-    parameters.update(PRESETS[preset])
-    assert not np.array_equal(targets, before)
+    for wrong in ({"melody.gain_db": -6, "bypass": "perhaps"}, {"melody.gain_db": -6, "no.such": 1}):
+        with pytest.raises(BadInput):
+            parameters.update(wrong)
+    assert np.array_equal(targets, before) and parameters["melody.gain_db"].value == 0
+    parameters.update({"melody.gain_db": -6, "bypass": "on"})
+    assert (parameters["melody.gain_db"].value, parameters["bypass"].value) == (-6, 1)
+
+
+def test_everybody_who_watches_is_told_what_was_before_and_who_changed_it():
+    parameters, _ = fresh()
+    heard: list[tuple] = []
+    ends = [parameters.watch(lambda before, by, who=who: heard.append((who, dict(before), by))) for who in "ab"]
+    parameters["melody.gain_db"] = -6
+    parameters.update({"melody.gain_db": -6, "bypass": "on"}, by="midi")  # of which one is no change
+    ends[0]()
+    parameters["melody.gain_db"] = -6.0  # none at all
+    parameters.reset(by="undo")
+    gain, bypass = {"melody.gain_db": 0.0}, {"bypass": 0.0}
+    assert heard[:4] == [("a", gain, ""), ("b", gain, ""), ("a", bypass, "midi"), ("b", bypass, "midi")]
+    assert heard[4:] == [("b", {"melody.gain_db": -6.0, "bypass": 1.0}, "undo")]
+
+
+def test_one_who_watches_reads_the_new_values_and_may_change_others():
+    parameters, targets = fresh()
+
+    def told(before, by):
+        if "melody.mute" in before:
+            parameters["melody.solo"] = 1 - parameters["melody.mute"].value
+
+    parameters.watch(told)
+    parameters["melody.solo"] = 1
+    parameters["melody.mute"] = 1
+    assert targets[INDEX["melody.mute"]] == 1 and targets[INDEX["melody.solo"]] == 0
+
+
+def test_reset_goes_back_to_the_defaults_of_this_engine():
+    targets = np.zeros(len(INDEX), np.float32)
+    parameters = Parameters(targets, {"hpss.bias": 3.0})
+    assert parameters["hpss.bias"].value == 3 and targets[INDEX["hpss.bias"]] == 3
+    parameters.defaults["limiter"] = 1
+    parameters.update({"hpss.bias": 4, "melody.gain_db": "-inf"})
+    parameters.reset()
+    assert parameters.snapshot() == {id: info.default for id, info in PARAMETERS.items()} | {
+        "hpss.bias": 3,
+        "limiter": 1,
+    }
+    assert targets[INDEX["limiter"]] == 1 and targets[INDEX["melody.gain_db"]] == 1
+
+
+def test_changes_from_many_threads_are_all_told_and_the_last_one_stands():
+    parameters, targets = fresh()
+    told: list[float] = []
+    parameters.watch(lambda before, by: told.append(before["melody.gain_db"]))
+
+    def move(start):
+        for step in range(200):
+            parameters["melody.gain_db"] = -start - step / 1000
+
+    threads = [Thread(target=move, args=(start,)) for start in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    value = parameters["melody.gain_db"].value
+    assert len(told) == 800 and len({*told, value}) == 801
+    assert targets[INDEX["melody.gain_db"]] == np.float32(10 ** (value / 20))

@@ -18,6 +18,7 @@ class State(NamedTuple):
     input: float32[::1]  # (1,) peak of all channels, linear
     output: float32[::1]  # (1,) the same
     stems: float32[::1]  # (stems,) the same, before the faders
+    over: int64[::1]  # (2 + stems,) blocks so far in which input, output, and each stem reached full scale
     f0: float32[::1]  # (1,) Hz of the melody, 0 where there is none
     confidence: float32[::1]  # (1,) 0 to 1
     frames: int64[::1]  # (1,) frames so far
@@ -31,6 +32,7 @@ def prepare(sample_rate: float, stems: int) -> State:
         input=np.zeros(1, np.float32),
         output=np.zeros(1, np.float32),
         stems=np.zeros(stems, np.float32),
+        over=np.zeros(2 + stems, np.int64),
         f0=np.zeros(1, np.float32),
         confidence=np.zeros(1, np.float32),
         frames=np.zeros(1, np.int64),
@@ -44,6 +46,7 @@ def reset(state):
     state.input[0] = 0
     state.output[0] = 0
     state.stems[:] = 0
+    state.over[:] = 0
     state.f0[0] = 0
     state.confidence[0] = 0
     state.frames[0] = 0
@@ -63,10 +66,17 @@ def note(state, f0, likeliest, confidence):
 def process(state, block, output, stems):
     """Measure a block: `block` and `output` (samples, channels), `stems` (stems, samples, channels)."""
     kept = max(np.float32(1) - block.shape[0] * state.fall[0], np.float32(0))
-    state.input[0] = max(_peak(block), state.input[0] * kept)
-    state.output[0] = max(_peak(output), state.output[0] * kept)
+    _rise(state, state.input, 0, 0, _peak(block), kept)
+    _rise(state, state.output, 0, 1, _peak(output), kept)
     for s in range(stems.shape[0]):
-        state.stems[s] = max(_peak(stems[s]), state.stems[s] * kept)
+        _rise(state, state.stems, s, 2 + s, _peak(stems[s]), kept)
+
+
+@kernel
+def _rise(state, levels, at, place, peak, kept):
+    """The level there is now, and whether it is full scale, counted at its `place`."""
+    levels[at] = max(peak, levels[at] * kept)
+    state.over[place] += int(peak >= 1)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Stems into channels: faders that glide, bypass and output level.
+"""Stems into channels: faders that glide, output level, bypass and mute.
 
 The last stem is what the others leave of the input, and the faders weigh what each stem adds to the *unchanged*
 input: with all of them at unity the output is the input to the last bit, with all of them closed it is nothing.
@@ -23,21 +23,23 @@ class State(NamedTuple):
     # tables: read only
     glide: float32[::1]  # (1,) part of the way to its goal that a gain goes with each sample
     # memory: cleared by reset
-    gain: float32[::1]  # (stems + 2,) gain of each stem, output gain, share of the bypass; linear
-    goal: float32[::1]  # (stems + 2,) where they are gliding
+    gain: float32[::1]  # (stems + 3,) gain of each stem, output gain, share of the bypass, what the mute lets through
+    goal: float32[::1]  # (stems + 3,) where they are gliding
     started: int64[::1]  # (1,) 0 before the first block: gains then start at their goals
     # scratch: meaningless between calls
-    path: float32[:, ::1]  # (stems + 2, hop) the gains at each sample
+    path: float32[:, ::1]  # (stems + 3, hop) the gains at each sample
 
 
 def prepare(sample_rate: float, hop_size: int, stems: int) -> State:
     """A state for `stems` and chunks of at most `hop_size` samples."""
+    gain = np.ones(stems + 3, np.float32)
+    gain[stems + 1] = 0
     return State(
         glide=np.array([-math.expm1(-1 / (_GLIDE_S * sample_rate))], np.float32),
-        gain=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
-        goal=np.append(np.ones(stems + 1, np.float32), np.float32(0)),
+        gain=gain,
+        goal=gain.copy(),
         started=np.zeros(1, np.int64),
-        path=np.zeros((stems + 2, hop_size), np.float32),
+        path=np.zeros((stems + 3, hop_size), np.float32),
     )
 
 
@@ -58,7 +60,7 @@ def process(state, phase, dry, ready, stems, output):
     last = stems.shape[0] - 1
     _glide(state, samples)
     for i in range(samples):
-        level, bypassed = state.path[last + 1, i], state.path[last + 2, i]
+        level, bypassed, heard = state.path[last + 1, i], state.path[last + 2, i], state.path[last + 3, i]
         for c in range(channels):
             x = dry[i, c]
             rest, wet = x, x
@@ -69,7 +71,7 @@ def process(state, phase, dry, ready, stems, output):
                 wet += (state.path[s, i] - np.float32(1)) * stem
             stems[last, i, c] = rest
             wet += (state.path[last, i] - np.float32(1)) * rest
-            output[i, c] = wet * level * (np.float32(1) - bypassed) + x * bypassed
+            output[i, c] = (wet * level * (np.float32(1) - bypassed) + x * bypassed) * heard
 
 
 @kernel

@@ -440,6 +440,7 @@ def open_stream(
     ------
     BadInput, Unavailable : with a sentence, before any sound.
     """
+    engine.parameters.defaults["limiter"] = float(limiter)
     engine.parameters["limiter"] = float(limiter)
     stream = Stream(
         engine,
