@@ -60,6 +60,7 @@ def collect(pressed, count):
         (b"\x1bOA\x1bOB\x1bOC\x1bOD", ["up", "down", "right", "left"]),
         (b"\x1b[5~\x1b[6~", ["pageup", "pagedown"]),
         (b"\x1b[H\x1bOH\x1b[1~\x1b[7~", ["home"] * 4),
+        (b"\x1b[F\x1bOF\x1b[4~\x1b[8~", ["end"] * 4),
         (b"\x1b\x1b[A", ["escape", "up"]),
         (b"\x1bq", ["escape", "q"]),
         (b"\x1b[1;5Ca\x1b[3~b\x1bOPc\x7f\x01d", ["a", "b", "c", "d"]),  # what has no name here
@@ -235,7 +236,21 @@ class Console:
 
 
 def test_a_windows_console_gives_the_same_names():
-    held = b" q\r\x1b\xe0H\xe0P\0K\xe0M\xe0I\0Q\xe0G\xe0S\0;\x03+\xe0"  # with Delete, F1, Ctrl-C and an accent
-    expected = ["space", "q", "enter", "escape", "up", "down", "left", "right", "pageup", "pagedown", "home", "+"]
+    held = b" q\r\x1b\xe0H\xe0P\0K\xe0M\xe0I\0Q\xe0G\xe0O\xe0S\0;\x03+\xe0"  # with Delete, F1, Ctrl-C and an accent
+    expected = [
+        "space",
+        "q",
+        "enter",
+        "escape",
+        "up",
+        "down",
+        "left",
+        "right",
+        "pageup",
+        "pagedown",
+        "home",
+        "end",
+        "+",
+    ]
     assert keyboard._console_keys(Console(held)) == expected
     assert keyboard._console_keys(Console(b"")) == []

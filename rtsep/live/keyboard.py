@@ -25,12 +25,14 @@ _ENDS = {
     "right": ("[C", "OC"),
     "left": ("[D", "OD"),
     "home": ("[H", "OH", "[1~", "[7~"),
+    "end": ("[F", "OF", "[4~", "[8~"),
     "pageup": ("[5~",),
     "pagedown": ("[6~",),
 }
 _NAMES = {"\x1b" + end: name for name, ends in _ENDS.items() for end in ends}
 _NAMES |= {" ": "space", "\r": "enter", "\n": "enter", "\x1b": "escape"}
-_CONSOLE = {b"H": "up", b"P": "down", b"M": "right", b"K": "left", b"G": "home", b"I": "pageup", b"Q": "pagedown"}
+_CONSOLE = {b"H": "up", b"P": "down", b"M": "right", b"K": "left", b"G": "home", b"O": "end"}
+_CONSOLE |= {b"I": "pageup", b"Q": "pagedown"}
 
 
 @contextmanager
@@ -41,9 +43,10 @@ def keys(descriptor: int | None = None) -> Iterator[Callable[[], list[str]]]:
             while "q" not in pressed():
                 ...
 
-    A key is "space", "enter", "escape", "left", "right", "up", "down", "pageup", "pagedown", "home" or its character;
-    others are left out. `descriptor` is the terminal, standard input if None; where that is no terminal there are
-    no keys. The terminal is as before whenever the context ends and while Ctrl-Z stops the program. Main thread only.
+    A key is "space", "enter", "escape", "left", "right", "up", "down", "pageup", "pagedown", "home", "end" or its
+    character; others are left out. `descriptor` is the terminal, standard input if None; where that is no terminal
+    there are no keys. The terminal is as before whenever the context ends and while Ctrl-Z stops the program. Main
+    thread only.
     """
     if descriptor is None:
         descriptor = _standard_input()

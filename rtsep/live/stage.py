@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from .painter import printable
 from .singing import cents_between, name_of, note_name, notes_beside
 
 _WIDTH = 79  # of a line; writing into the 80th column would wrap in some terminals
@@ -115,7 +116,7 @@ class _Picture:
     def _lines(self, signs: _Signs) -> Iterator[Text]:
         values = self.values
         state = f"{'playing' if values.playing else 'paused'}  {_clock(values.position_s)} / {_clock(values.length_s)}"
-        name = Text(_printable(values.song), "bold")
+        name = Text(printable(values.song), "bold")
         name.truncate(_WIDTH - len(state) - 2, overflow="crop", pad=True)
         yield Text.assemble(name, "  ", state)
         score = "--" if values.score is None else f"{values.score:.0f}"
@@ -124,7 +125,7 @@ class _Picture:
         yield Text(_notes(values))
         yield _meter("microphone", values.microphone_db, _gate(values))
         yield _meter("output", values.output_db, "LIMITER" if values.limiting else "")
-        yield Text(_printable(values.message), "bold red")
+        yield Text(printable(values.message), "bold red")
         yield from (Text(keys, "dim") for keys in _HELP)
 
     def _roll(self, signs: _Signs) -> Iterator[Text]:
@@ -178,14 +179,9 @@ def line(values: Values) -> str:
         " ".join(_notes(values).split()),
         score,
         f"out {_db(values.output_db)}{' LIMITER' if values.limiting else ''}",
-        _printable(values.message),
+        printable(values.message),
     ]
     return " | ".join(filter(None, parts))
-
-
-def _printable(text: str) -> str:
-    """`text` in one line that cannot command the terminal."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _notes(values: Values) -> str:

@@ -5,18 +5,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.table import Table
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from ..errors import Unavailable
 from ..settings import STEMS
 from . import devices
+from .painter import painting
 from .singing import note_name
 from .stream import Stream
 
-_PICTURE_S = 0.1
+_PICTURE_S = 0.05
 _REVIVE_S = 1.0
 _SILENT_S = 3.0
 _TOLD_S = 3.0  # between lines where nothing can be redrawn
@@ -53,15 +52,15 @@ def watch(
 ) -> None:
     """Show the stream until its source ends, `seconds` are over, or Ctrl-C; call `tick` with the time in seconds.
 
-    `tick` may return False to end. A terminal shows `view` (the status line if None); elsewhere a `line`, if there is
-    one, is told from time to time. A device that vanishes is looked for by its name until it is back.
+    `tick` may return False to end. A terminal shows `view`, 20 times a second; without one the `line` (the status line
+    if None), always in the same place. Where nothing can be drawn a `line`, if there is one, is told from time to
+    time. A device that vanishes is looked for by its name until it is back.
     """
-    console = Console(stderr=True)
     start = time.monotonic()
     told = retry = 0.0
     gone = failed = False
     warned = stream.virtual or stream.player is not None
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with painting(Console(file=sys.stderr), screen=view is not None) as draw:
         try:
             while not stream.finished and (seconds is None or time.monotonic() - start < seconds):
                 elapsed = time.monotonic() - start
@@ -74,8 +73,8 @@ def watch(
                     retry = elapsed + _REVIVE_S
                 if tick(elapsed) is False:
                     break
-                if console.is_terminal:
-                    live.update(view() if view else Text(status(stream), no_wrap=True), refresh=True)
+                if draw:
+                    draw(view() if view else Group(Text(line() if line else status(stream))), time.monotonic())
                 elif line and elapsed > told + _TOLD_S:
                     told = elapsed
                     tell(line())
@@ -89,6 +88,13 @@ def watch(
                 time.sleep(_PICTURE_S)
         except KeyboardInterrupt:
             pass
+
+
+def bar(level_db: float, width: int, hold_db: float = -math.inf) -> str:
+    """A meter of `width` signs from -60 dB to full scale, with a mark where its peak is held."""
+    filled, held = (round(min(1.0, max(0.0, 1 + db / _BAR_DB)) * width) for db in (level_db, hold_db))
+    signs = f"{'#' * filled:{width}}"
+    return signs[: held - 1] + "|" + signs[held:] if held > filled else signs
 
 
 def decibels(level: float) -> str:
@@ -112,21 +118,24 @@ def _note(stream: Stream) -> str:
     return f"{name} {cents:+.0f} c" if name else ""
 
 
-def faders(stream: Stream) -> Table:
+def faders(stream: Stream) -> Group:
     """The levels as bars, with the faders beside them."""
-    meters, parameters = stream.engine.meters, stream.engine.parameters
-    grid = Table.grid(padding=(0, 2))
+    meters, parameters, stats = stream.engine.meters, stream.engine.parameters, stream.stats()
     rows = [("input", meters.input[0], "")]
-    rows += [(stem, level, parameters[f"{stem}.gain_db"].text) for stem, level in zip(STEMS, meters.stems, strict=True)]
+    rows += [
+        (stem, level, f"fader {parameters[f'{stem}.gain_db'].text}")
+        for stem, level in zip(STEMS, meters.stems, strict=True)
+    ]
     rows += [("output", meters.output[0], "")]
-    for name, level, fader in rows:
-        filled = 1 + 20 * math.log10(max(level, 1e-6)) / _BAR_DB
-        bar = "#" * round(min(max(filled, 0), 1) * _BAR_WIDTH)
-        grid.add_row(name, f"{bar:<{_BAR_WIDTH}}", f"{decibels(level)} dB", f"fader {fader}" if fader else "")
-    stats = stream.stats()
-    grid.add_row("melody", _note(stream))
-    grid.add_row("", f"load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms")
-    return grid
+    lines = [
+        f"{name:10}  {bar(20 * math.log10(max(level, 1e-6)), _BAR_WIDTH)}  {decibels(level)} dB  {fader}"
+        for name, level, fader in rows
+    ]
+    lines += [
+        f"{'melody':10}  {_note(stream)}",
+        f"{'':10}  load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms",
+    ]
+    return Group(*map(Text, lines))
 
 
 def summary(stream: Stream) -> str:
