@@ -1,4 +1,4 @@
-"""What holds for all tests: in CI nothing skips."""
+"""What holds for all tests: in CI nothing skips, and nobody's presets and sessions are touched."""
 
 import os
 
@@ -11,3 +11,8 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome, report.longrepr = "failed", f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _config(tmp_path_factory):
+    os.environ["RTSEP_CONFIG"] = str(tmp_path_factory.mktemp("config"))
