@@ -1,0 +1,444 @@
+"""Bindings: what the controls of a MIDI controller do to parameters, and what goes back to the controller.
+
+A control's position (0 to 1) becomes a value through the law of its parameter, between the ends that its binding
+names. Takeover, which keeps a motorless control from tearing a value to where it happens to stand, and the four
+codings of relative encoders are those of Ableton Live (Reference Manual, version 8, Ableton, 2009, chapter "MIDI and
+Key Remote Control"). `Learner`, which makes a binding of what a hand does, is in `learning.py`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..errors import BadInput, unknown
+from ..parameters import PARAMETERS, SILENCE_DB, Parameter, Parameters
+from ..settings import GROUPS, STEMS
+from .midi import Control, Message, Pair, encode, parse
+
+FORMAT = 1
+"""The version of a controller's document, as TOML files hold it."""
+
+_STEP = 1 / 127  # of a control with 7 bits, and of an encoder
+_RESTS_S = 0.5  # nothing heard for so long: the hand is off
+_THROTTLE_S = 0.03  # between two messages to one control: old DIN cables carry one in a millisecond
+_SOUNDS_OFF, _RESET, _NOTES_OFF = 120, 121, 123  # channel mode messages
+
+_CODINGS: dict[str, Callable[[int], int]] = {
+    "twos-complement": lambda value: value if value <= 64 else value - 128,
+    "offset": lambda value: value - 64,
+    "signed": lambda value: value if value <= 64 else 64 - value,
+    "signed-reversed": lambda value: value - 64 if value > 64 else -value,
+}
+KINDS = ("absolute", "toggle", "momentary", *_CODINGS)
+TAKEOVERS = ("pick-up", "jump", "scale")
+
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("control", "parameter", "kind", "takeover"), str),
+    **dict.fromkeys(("channel", "bits", "on", "off"), int),
+    **dict.fromkeys(("low", "high"), float),
+    "invert": bool,
+}
+_WORDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+@dataclass
+class Binding:
+    """What one control does to one parameter. One whose parameter this version does not know is kept, and idle.
+
+    control : "cc 7", "note 36", "nrpn 1000", "rpn 0" or "bend"
+    parameter : its id
+    channel : 1 to 16; None is any
+    kind : "absolute"; "toggle", a button of which each press changes between `high` and `low`; "momentary", `high`
+        while it is held; or the coding of a relative encoder: "twos-complement", "offset", "signed", "signed-reversed"
+    bits : 14 for a cc below 32 whose fine half is the cc 32 above it
+    low, high : what the lowest and the highest position stand for, in the parameter's unit; None is its end
+    invert : the lowest position is `high`, the highest `low`; a light shines while the parameter is not at `high`
+    takeover : "pick-up", nothing happens until the control is where the value is or passes it; "scale", the value
+        moves in proportion to the way that is left for both, so that they meet at the end; or "jump", for a control
+        that follows the value by itself (a motor fader, a ring of lights) or for those who like it
+    on, off : 0 to 127, what lights the control's light, and what puts it out
+    unknown : keys of a newer version
+
+    Raises `BadInput` for what is none of these, or makes no sense together.
+    """
+
+    control: str
+    parameter: str
+    channel: int | None = None
+    kind: str = "absolute"
+    bits: int = 7
+    low: float | None = None
+    high: float | None = None
+    invert: bool = False
+    takeover: str = "pick-up"
+    on: int = 127
+    off: int = 0
+    unknown: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kind, number = parse(self.control)
+        self.control = Control(kind, 1, number).text
+        if self.kind not in KINDS:
+            raise unknown("kind", self.kind, KINDS)
+        if self.takeover not in TAKEOVERS:
+            raise unknown("takeover", self.takeover, TAKEOVERS)
+        if self.channel is not None and not 1 <= self.channel <= 16:
+            raise BadInput(f"channel is {self.channel}: it must be between 1 and 16; without it any channel is heard.")
+        if self.bits not in (7, 14):
+            raise BadInput(f"bits is {self.bits}: it must be 7, or 14 for a pair of cc.")
+        if self.bits == 14 and not (kind == "cc" and number < 32 and self.kind == "absolute"):
+            raise BadInput(
+                f"bits is 14 for {self.control}, {self.kind}: only an absolute cc 0 to cc 31 is one of a pair."
+            )
+        if self.kind in _CODINGS and kind != "cc":
+            raise BadInput(f"kind is {self.kind!r} for {self.control}: only a cc can be that; leave kind out.")
+        for name, value in (("on", self.on), ("off", self.off)):
+            if not 0 <= value <= 127:
+                raise BadInput(f"{name} is {value}: it must be between 0 and 127.")
+        if self.parameter in PARAMETERS:
+            info = PARAMETERS[self.parameter]
+            low, high = self.ends(info)
+            if info.to_normalized(low) >= info.to_normalized(high):
+                raise BadInput(
+                    f"low is {info.format(low)} and high is {info.format(high)}: high must lie above low; "
+                    "invert = true turns a control round."
+                )
+
+    def ends(self, info: Parameter) -> tuple[float, float]:
+        """The values of the lowest and the highest position."""
+        ends = []
+        for name, value in (("low", self.low), ("high", self.high)):
+            try:
+                ends.append(info.check(getattr(info, name) if value is None else value))
+            except BadInput as error:
+                raise BadInput(f"{name} of {error}") from None
+        return ends[0], ends[1]
+
+    def __str__(self) -> str:
+        """In one line, with the ends in the parameter's unit: "cc 7 on channel 1: bypass, toggle"."""
+        parts = [f"{self.where}: {self.parameter}"]
+        if self.parameter in PARAMETERS and not PARAMETERS[self.parameter].choices:
+            info = PARAMETERS[self.parameter]
+            parts.append(" to ".join(map(info.format, self.ends(info))))
+        parts += [self.kind] if self.kind != "absolute" else []
+        parts += [word for word, true in (("14 bits", self.bits == 14), ("inverted", self.invert)) if true]
+        return ", ".join([*parts, *([self.takeover] if self.takeover != "pick-up" else [])])
+
+    @property
+    def where(self) -> str:
+        """The control and the channel in words."""
+        return self.control if self.channel is None else f"{self.control} on channel {self.channel}"
+
+    def overlaps(self, other: "Binding") -> bool:
+        """Whether one message can move both."""
+        channels = {self.channel, other.channel}
+        return self.control == other.control and (len(channels) == 1 or None in channels)
+
+    def table(self) -> dict[str, Any]:
+        """As a table of a TOML file, without what is as usual."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "unknown"}
+        usual = {each.name: each.default for each in fields(self)}
+        return {name: value for name, value in values.items() if value != usual[name]} | self.unknown
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Binding":
+        """`table` turned round. Raises `BadInput` for a wrong entry; keys it does not know are kept."""
+        for name in ("control", "parameter"):
+            if name not in table:
+                raise BadInput(f"{name} is missing: each binding needs a control and a parameter.")
+        known = {name: value for name, value in table.items() if name in _TYPES}
+        for name, value in known.items():
+            wanted = _TYPES[name]
+            fits = isinstance(value, (int, float) if wanted is float else wanted)
+            if not fits or isinstance(value, bool) != (wanted is bool):
+                raise BadInput(f"{name} is {value!r}: it must be {_WORDS[wanted]}.")
+        return cls(**known, unknown={name: value for name, value in table.items() if name not in _TYPES})
+
+
+def load(document: Mapping[str, Any]) -> tuple[list[Binding], bool]:
+    """The bindings of a controller's document, and whether values go back to it (not unless it says so).
+
+    Raises `BadInput` that names the entry that is wrong.
+    """
+    feedback, tables = document.get("feedback", False), document.get("binding", [])
+    if not isinstance(feedback, bool):
+        raise BadInput(f"feedback is {feedback!r}: it must be true or false.")
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise BadInput(f"binding is {tables!r}: each binding must be a table of its own, under [[binding]].")
+    bindings = []
+    for number, table in enumerate(tables, 1):
+        try:
+            bindings.append(Binding.from_table(table))
+        except BadInput as error:
+            raise BadInput(f"binding {number} ({table.get('control', 'no control')}): {error}") from None
+    return bindings, feedback
+
+
+def document(bindings: Iterable[Binding], feedback: bool) -> dict[str, Any]:
+    """`load` turned round: what a TOML file of a controller holds."""
+    return {"format": FORMAT, "feedback": feedback, "binding": [binding.table() for binding in bindings]}
+
+
+def default_bindings() -> list[Binding]:
+    """For a controller nobody knows: cc 1 to 8 are the faders of stems, groups, microphone and output, 16 to 23 mute.
+
+    The mutes toggle: with a momentary button each press counts and with a latching one every other, so that with both
+    a hand can leave them on or off; as absolute ones they would be on only while a momentary button is held.
+    """
+    names = (*STEMS, *GROUPS, "microphone", "output")
+    faders = [Binding(f"cc {number}", f"{name}.gain_db") for number, name in enumerate(names, 1)]
+    return faders + [Binding(f"cc {number}", f"{name}.mute", kind="toggle") for number, name in enumerate(names, 16)]
+
+
+class _Link:
+    """A binding at work: where its control stands, what it has written, and what the control was told."""
+
+    def __init__(self, binding: Binding, parameters: Parameters) -> None:
+        self.binding, self.parameters = binding, parameters
+        self.info = PARAMETERS[binding.parameter]
+        self.kind, self.number = parse(binding.control)
+        self.low, self.high = binding.ends(self.info)
+        self.lit = binding.kind in ("toggle", "momentary") or self.info.unit == "switch"
+        self.waits = binding.kind == "absolute" and binding.takeover != "jump" and not self.info.choices
+        self.bits = 14 if self.kind == "bend" else binding.bits
+        self.pair = Pair()
+        self.position: float | None = None  # of the control, 0..1; None until it is known
+        self.written: float | None = None  # the value last written, and the position that it stands for
+        self.aim = 0.0
+        self.held = False
+        self.channel: int | None = None
+        self.heard_s = self.sent_s = -math.inf
+        self.shown: int | None = None  # what the control was told, or told us, last
+
+    @property
+    def value(self) -> float:
+        return self.parameters[self.info.id].value
+
+    def hears(self, control: Control) -> bool:
+        """Whether this binding is for messages of `control`."""
+        numbers = (self.number, self.number + 32) if self.binding.bits == 14 else (self.number,)
+        channel = self.binding.channel in (None, control.channel)
+        return channel and control.kind == self.kind and control.number in numbers
+
+    def receive(self, message: Message, now: float) -> None:
+        """Do what the control asks for."""
+        self.heard_s, self.channel = now, message.control.channel
+        kind = self.binding.kind
+        if message.bits == 0:
+            self._step(message.value)
+        elif kind in _CODINGS:
+            self._step(_CODINGS[kind](message.value))
+        elif kind == "absolute":
+            self._move(message)
+        elif self.held != (message.value > 0):
+            self.held = message.value > 0
+            self._press()
+
+    def _press(self) -> None:
+        if not self.held:
+            self.shown = None  # many a button puts its own light out when it is let go
+        if self.binding.kind == "momentary":
+            self._write(self.high if self.held != self.binding.invert else self.low)
+        elif self.held:
+            self._write(self.low if self.value == self.high else self.high)
+
+    def _step(self, count: int) -> None:
+        """Go `count` steps up; one across 0 dB ends there."""
+        if count == 0:
+            return
+        count = -count if self.binding.invert else count
+        if self.info.step:
+            value = self.value + count * self.info.step
+        else:
+            before, unity = self.info.to_normalized(self.value), self.info.to_normalized(0)
+            after = round(before + count * _STEP, 9)  # or many steps would miss the ends by what arithmetic loses
+            passes = self.info.low == SILENCE_DB and (before - unity) * (after - unity) < 0
+            value = self._at(unity if passes else after, _STEP)
+        self._write(min(max(value, self.low), self.high))
+
+    def _move(self, message: Message) -> None:
+        """The control has been moved: bring the value along, if the takeover lets it."""
+        value, bits = message.value, message.bits
+        if self.binding.bits == 14 and message.control.number != self.number:
+            if self.position is None:  # a fine half of nothing yet
+                return
+            value, bits = self.pair.lsb(value)
+        elif self.binding.bits == 14:
+            value, bits = self.pair.msb(value)
+        elif self.kind != "cc":
+            self.bits = bits
+        before, self.position = self.position, value / (2**bits - 1)
+        self.shown = round(self.position * (2**self.bits - 1))
+        aim = self._taken_over(before, self.position)
+        if aim is not None:
+            self._write(self._value_at(aim))
+            self.aim = aim
+
+    def _taken_over(self, before: float | None, position: float) -> float | None:
+        """The position that the value is to take when the control comes from `before`; None if it is to stay."""
+        takeover, caught = self.binding.takeover, self.written == self.value
+        if takeover == "jump" or self.info.choices or (caught and takeover == "pick-up"):
+            return position
+        place = self.aim if caught else self._position_of(self.value)
+        if takeover == "scale" and before is not None:
+            if position > before:
+                return 1 - (1 - place) * (1 - position) / (1 - before)
+            return place * position / before if position < before else None
+        # What the binding wrote before it lost the value is no sign of having it, should the value ever come back.
+        self.written = None
+        passed = before is not None and (before - place) * (position - place) <= 0
+        return position if passed or abs(position - place) <= _STEP + 1e-9 else None
+
+    def _write(self, value: float) -> None:
+        self.written = value
+        self.parameters.update({self.info.id: value}, by="midi")
+
+    def _at(self, normalized: float, step: float) -> float:
+        """The value at a place of the parameter's whole travel; a fader has a detent at 0 dB, one `step` wide."""
+        if self.info.low == SILENCE_DB and abs(normalized - self.info.to_normalized(0)) <= step / 2:
+            return 0.0
+        return self.info.from_normalized(normalized)
+
+    def _value_at(self, position: float) -> float:
+        """The value for a position of the control."""
+        position = 1 - position if self.binding.invert else position
+        if position in (0, 1):  # exactly, whatever the arithmetic
+            return self.high if position else self.low
+        start, end = self.info.to_normalized(self.low), self.info.to_normalized(self.high)
+        value = self._at(start + position * (end - start), (end - start) * _STEP)
+        return min(max(value, self.low), self.high)
+
+    def _position_of(self, value: float) -> float:
+        """The position of the control for a value; the nearer end for one beyond its ends."""
+        start, end = self.info.to_normalized(self.low), self.info.to_normalized(self.high)
+        position = min(max((self.info.to_normalized(value) - start) / (end - start), 0.0), 1.0)
+        return 1 - position if self.binding.invert else position
+
+    def ghost(self) -> float | None:
+        """Where in the parameter's travel the control stands, if it is known, is elsewhere and has to be fetched."""
+        if not self.waits or self.position is None:
+            return None
+        place = self.info.to_normalized(self._value_at(self.position))
+        return place if abs(place - self.info.to_normalized(self.value)) > _STEP + 1e-9 else None
+
+    def feedback(self, now: float, channel: int) -> bytes | None:
+        """What the control is to be told now; on `channel` if neither the binding nor the control has one."""
+        if self.waits:  # what has to be picked up does not move by itself
+            return None
+        if self.lit:
+            value = self.binding.on if (self.value == self.high) != self.binding.invert else self.binding.off
+        else:
+            value = round(self._position_of(self.value) * (2**self.bits - 1))
+        # A button and an encoder have no place of their own that a hand could be holding.
+        moving = self.binding.kind == "absolute" and now < self.heard_s + _RESTS_S
+        if value == self.shown or moving or now < self.sent_s + _THROTTLE_S:
+            return None
+        self.shown, self.sent_s = value, now
+        control = Control(self.kind, self.binding.channel or self.channel or channel, self.number)
+        return encode(control, value, 7 if self.lit else self.bits)
+
+
+class Surface:
+    """One controller at work: its messages move `parameters`, and their values go back to it.
+
+    Parameters
+    ----------
+    name : of its port
+    feedback : whether anything is sent to it
+    channel : the only channel that is heard, 1 to 16; None is all
+    recall : is called with bank (0 to 16383) and program (0 to 127) of a program change
+
+    One thread receives and sends; any other may bind, forget and look.
+    Attributes: `name`, `feeds_back`, `bindings` (change them with `bind` and `forget`).
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        name: str,
+        bindings: Iterable[Binding],
+        *,
+        feedback: bool,
+        channel: int | None = None,
+        recall: Callable[[int, int], object],
+    ) -> None:
+        self.name, self.feeds_back = name, feedback
+        self._parameters, self._only, self._recall = parameters, channel, recall
+        self._channel = channel or 1  # last heard
+        self._links: tuple[_Link, ...] = ()
+        self._work_with(list(bindings))
+
+    def _work_with(self, bindings: list[Binding]) -> None:
+        """Take `bindings`; those that were there before know what they knew."""
+        before = {id(link.binding): link for link in self._links}
+        known = [binding for binding in bindings if binding.parameter in PARAMETERS]
+        self.bindings = bindings
+        self._links = tuple(before.get(id(binding)) or _Link(binding, self._parameters) for binding in known)
+
+    def receive(self, message: Message, now: float) -> None:
+        """Do what `message` asks for; `now` is in seconds."""
+        control = message.control
+        if self._only not in (None, control.channel):
+            return
+        self._channel = control.channel
+        if control.kind == "program":
+            self._recall(control.number, message.value)
+        elif control.kind == "mode":
+            if control.number in (_SOUNDS_OFF, _NOTES_OFF):
+                self._parameters.update({"output.mute": 1}, by="midi")
+            elif control.number == _RESET:
+                self._parameters.reset(by="midi")
+        else:
+            for link in self._links:
+                if link.hears(control):
+                    link.receive(message, now)
+
+    def feedback(self, now: float) -> list[bytes]:
+        """The messages that bring lights, rings and motors to where the values are."""
+        if not self.feeds_back:
+            return []
+        messages = [link.feedback(now, self._channel) for link in self._links]
+        return [message for message in messages if message is not None]
+
+    def refresh(self) -> None:
+        """Forget what the controller was told: it is told everything again."""
+        for link in self._links:
+            link.shown = None
+
+    def ghosts(self) -> dict[str, float]:
+        """Where controls stand that have yet to fetch their value: 0..1 of the parameter's whole travel, by its id."""
+        return {link.info.id: place for link in self._links if (place := link.ghost()) is not None}
+
+    def bind(self, binding: Binding, add: bool = False) -> None:
+        """Put `binding` in, in place of what the same control did, or beside it if `add`."""
+        self._work_with([*(each for each in self.bindings if add or not each.overlaps(binding)), binding])
+
+    def forget(self, parameter: str) -> int:
+        """Drop all bindings of `parameter`; how many there were."""
+        kept = [binding for binding in self.bindings if binding.parameter != parameter]
+        dropped = len(self.bindings) - len(kept)
+        self._work_with(kept)
+        return dropped
+
+    @property
+    def problems(self) -> list[str]:
+        """A sentence for each binding that cannot work here."""
+        return [
+            f"{self.name}: {binding.where} is bound to {binding.parameter!r}, which is no parameter here; it is kept."
+            for binding in self.bindings
+            if binding.parameter not in PARAMETERS
+        ]
+
+    @property
+    def conflicts(self) -> list[str]:
+        """A sentence for each parameter with several controls, and for each control with several parameters."""
+        sentences = []
+        for binding in self.bindings:
+            controls = [each.where for each in self.bindings if each.parameter == binding.parameter]
+            parameters = [each.parameter for each in self.bindings if each.overlaps(binding)]
+            if len(controls) > 1:
+                sentences.append(f"{binding.parameter} has {len(controls)} controls: {', '.join(controls)}.")
+            if len(parameters) > 1:
+                sentences.append(f"{binding.where} moves {len(parameters)} parameters: {', '.join(parameters)}.")
+        return list(dict.fromkeys(sentences))
