@@ -8,11 +8,22 @@ import argparse
 import signal
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import __version__
 from .errors import BadInput, Unavailable, unknown
-from .live.controls import PRESETS
+from .live.bindings import KINDS, TAKEOVERS
+from .live.controls import (
+    PRESETS,
+    delete_preset,
+    export_preset,
+    import_preset,
+    load_session,
+    preset,
+    presets,
+    save_preset,
+)
 from .parameters import PARAMETERS, Parameter
 from .settings import GROUPS, MODES, STEMS, Settings
 
@@ -55,13 +66,15 @@ def _parser() -> argparse.ArgumentParser:
                       "or 'virtual' (the bundled song)")  # fmt: skip
     live.add_argument("-o", "--output", metavar="DEV", help="device, or 'virtual'")
     live.add_argument("-r", "--rate", type=_positive, metavar="RATE", help="sample rate in Hz (default: the device's)")
-    live.add_argument("-b", "--block", type=int, default=0, metavar="BLOCK", help="block size in samples")
+    live.add_argument("-b", "--block", type=int, metavar="BLOCK", help="block size in samples")
     live.add_argument("-c", "--channels", type=int, metavar="N", help="channels (default: at most 2)")
     live.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
     live.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
     live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     live.add_argument("--force", action="store_true", help="replace files that exist")
     live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
+    live.add_argument("--plain", action="store_true", help="one status line in place of the view")
+    _hand_options(live)
     _engine_options(live, "balanced")
     live.set_defaults(run=_live)
 
@@ -77,16 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     karaoke.add_argument("-o", "--output", metavar="DEV", help="device, or 'virtual'")
     karaoke.add_argument("--mic", metavar="DEV", help="device, sound file, or 'none' (default: the default input)")
     karaoke.add_argument("--mic-channel", type=int, metavar="N", help="which input of the device the microphone is")
-    karaoke.add_argument("--guide", default="-18", metavar="DB", help="the lead's level (default: -18; =-inf is none)")
-    karaoke.add_argument("--key", default="0", metavar="N", help="semitones up or down, -12 to 12")
+    karaoke.add_argument("--guide", metavar="DB", help="the lead's level (default: -18; =-inf is none)")
+    karaoke.add_argument("--key", metavar="N", help="semitones up or down, -12 to 12")
     karaoke.add_argument("--no-duck", action="store_true", help="leave the guide on while the singer is on pitch")
     karaoke.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
     karaoke.add_argument("--loop", action="store_true", help="start the song again at its end")
-    karaoke.add_argument("-b", "--block", type=int, default=0, metavar="BLOCK", help="block size in samples")
+    karaoke.add_argument("-b", "--block", type=int, metavar="BLOCK", help="block size in samples")
     karaoke.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
     karaoke.add_argument("--picture", metavar="PNG", help="draw the pitches of song and singer at the end")
     karaoke.add_argument("--record", metavar="DIR", help="write input, output, stems and microphone to DIR")
     karaoke.add_argument("--force", action="store_true", help="replace files that exist")
+    _hand_options(karaoke)
     _engine_options(karaoke, "balanced")
     karaoke.set_defaults(run=_karaoke)
 
@@ -110,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     _engine_options(separate, "quality")
     separate.set_defaults(run=_separate)
 
+    _midi_commands(commands.add_parser("midi", help="bind the controls of MIDI controllers"))
+    _preset_commands(commands.add_parser("preset", help="keep and pass on levels"))
+
     devices = commands.add_parser("devices", help="list the sound devices")
     devices.add_argument("--json", action="store_true", help="as JSON")
     devices.set_defaults(run=_devices)
@@ -118,6 +135,80 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="as JSON")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _midi_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
+
+    def command(name: str, help: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help)
+        added.add_argument("--jack", action="store_true", help="look on the JACK server too")
+        if name != "list":
+            whole = name in ("bind", "forget", "feedback", "map")
+            added.add_argument(
+                "--port",
+                metavar="NAME",
+                required=whole,
+                help="the controller's name, as 'midi list' shows it" if whole else "part of the controller's name",
+            )
+        added.set_defaults(run=run)
+        return added
+
+    def bind_options(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--takeover", metavar="T", help=f"{', '.join(TAKEOVERS)}")
+        added.add_argument("--low", metavar="VALUE", help="the parameter's value at the bottom")
+        added.add_argument("--high", metavar="VALUE", help="the parameter's value at the top")
+        added.add_argument("--invert", action="store_true", help="turn it round")
+        added.add_argument("--add", action="store_true", help="leave to the control what it does already")
+
+    command("list", "list the ports", _midi_list)
+    monitor = command("monitor", "print what arrives", _midi_monitor)
+    monitor.add_argument("--channel", type=int, metavar="N", help="this channel alone")
+    monitor.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
+    learn = command("learn", "bind the control that is moved next", _midi_learn)
+    learn.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.gain_db")
+    bind_options(learn)
+    bind = command("bind", "bind a control by its number", _midi_bind)
+    bind.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.gain_db")
+    bind.add_argument("control", metavar="CONTROL", help="'cc 7', 'note 36', 'nrpn 1000', 'rpn 0' or 'bend'")
+    bind.add_argument("--channel", type=int, metavar="N", help="on this channel alone")
+    bind.add_argument("--kind", metavar="K", help=f"{', '.join(KINDS)}")
+    bind.add_argument("--bits", type=int, metavar="N", help="14 for a pair of control changes")
+    bind_options(bind)
+    forget = command("forget", "forget the controls of a parameter", _midi_forget)
+    forget.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.gain_db")
+    feedback = command("feedback", "let motor faders, rings and lights follow the values, or not", _midi_feedback)
+    feedback.add_argument("on", choices=("on", "off"))
+    command("map", "show what each control does", _midi_map)
+
+
+def _preset_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="list all presets")
+    show = commands.add_parser("show", help="print a preset")
+    save = commands.add_parser("save", help="keep the levels of the last 'rtsep live' (or of the one that runs)")
+    delete = commands.add_parser("delete", help="delete a preset")
+    export = commands.add_parser("export", help="write a preset to a file")
+    importing = commands.add_parser("import", help="take a preset from a file")
+    for command in (show, save, delete, export):
+        command.add_argument("name", metavar="NAME")
+    for command in (export, importing):
+        command.add_argument("file", metavar="FILE")
+    save.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="these values and no others")
+    save.add_argument("--program", type=int, metavar="N", help="MIDI program that recalls it, 1 to 128")
+    save.add_argument("--bank", type=int, default=0, metavar="N", help="bank of that program (default: 0)")
+    importing.add_argument("--name", metavar="NAME", help="its name here (default: the file's)")
+    for command in (save, export, importing):
+        command.add_argument("--force", action="store_true", help="replace what exists")
+    for command, run in (
+        (listing, _preset_list),
+        (show, _preset_show),
+        (save, _preset_save),
+        (delete, _preset_delete),
+        (export, _preset_export),
+        (importing, _preset_import),
+    ):
+        command.set_defaults(run=run)
 
 
 def _positive(text: str) -> float:
@@ -141,17 +232,40 @@ _PARAMETER_HELP = (
 
 
 def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
-    parser.add_argument("--mode", default=mode, metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
-    parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}")
+    parser.add_argument("--mode", metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
+    parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
     parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
+    parser.set_defaults(default_mode=mode)
+
+
+def _hand_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", action="store_true", help="go on with the levels and options of the last time")
+    parser.add_argument("--midi", metavar="NAME", help="listen only to controllers whose names contain NAME")
+    parser.add_argument("--midi-channel", type=int, metavar="N", help="listen only to this channel, 1 to 16")
+    parser.add_argument("--no-midi", action="store_true", help="listen to no controller")
+
+
+def _settings(options: argparse.Namespace, **more: Any) -> Settings:
+    return Settings(options.mode or options.default_mode, **more)
 
 
 def _assignments(options: argparse.Namespace) -> dict[str, float | str]:
-    """What --preset and --set say: values by the ids of parameters, unchecked."""
-    if options.preset not in (None, *PRESETS):
-        raise unknown("preset", options.preset, PRESETS)
-    pairs = dict(PRESETS.get(options.preset, {}))
-    for text in options.set:
+    """What --preset and --set say: values by the ids of parameters, those of --set unchecked."""
+    return _recalled(options) | _pairs(options.set)
+
+
+def _recalled(options: argparse.Namespace) -> dict[str, float | str]:
+    """The values of --preset."""
+    if options.preset is None:
+        return {}
+    recalled = preset(options.preset)
+    _warn(recalled.warnings)
+    return dict(recalled.values)
+
+
+def _pairs(texts: list[str]) -> dict[str, float | str]:
+    pairs: dict[str, float | str] = {}
+    for text in texts:
         id, equals, value = text.partition("=")
         pairs[id] = value
         if not equals:
@@ -159,77 +273,84 @@ def _assignments(options: argparse.Namespace) -> dict[str, float | str]:
     return pairs
 
 
+def _warn(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(f"rtsep: {sentence}", file=sys.stderr)
+
+
+def _resume(options: argparse.Namespace, remembered: tuple[str, ...]) -> dict[str, float | str]:
+    """With --resume, the values of the last time; what is `remembered` of its options is set where none is given."""
+    if not options.resume:
+        return {}
+    values, settings, warnings = load_session(options.command)
+    _warn(warnings)
+    for name in remembered:
+        if getattr(options, name) is None:
+            setattr(options, name, settings.get(name))
+    return dict(values)
+
+
+def _hands(options: argparse.Namespace, remembered: tuple[str, ...]) -> Any:
+    from .hands import Hands
+
+    given = {name: value for name in remembered if (value := getattr(options, name)) is not None}
+    return Hands(options.command, given, not options.no_midi, options.midi, options.midi_channel)
+
+
 def _demo(options: argparse.Namespace) -> None:
-    settings, assignments = Settings(options.mode), _assignments(options)
+    settings, assignments = _settings(options), _assignments(options)
     from .demo import demo
 
     demo(settings, assignments, options.output, options.folder, options.seconds)
 
 
 def _live(options: argparse.Namespace) -> None:
-    settings, assignments = Settings(options.mode), _assignments(options)
-    from pathlib import Path
+    remembered = ("mode", "input", "output", "rate", "block", "channels", "score")
+    assignments = _resume(options, remembered) | _assignments(options)
+    settings = _settings(options)
+    from .perform import perform
 
-    from .engine import Engine
-    from .live.devices import VIRTUAL, find
-    from .live.stream import Source, open_stream, warm_up
-    from .live.terminal import summary, tell, watch
-    from .offline import score
-    from .offline.files import song, sum_of
-
-    engine = Engine(settings)
-    engine.parameters.update(assignments)
-    regions = score.load(options.score) if options.score else None
-    rate = options.rate
-    source: Source | None = None
-    if options.input is None and options.output == VIRTUAL:
-        options.input = VIRTUAL  # no microphone: the bundled song
-    if options.input == VIRTUAL:
-        if rate is None:
-            rate = 48_000 if options.output == VIRTUAL else find(options.output, "output").sample_rate
-        source = sum_of(song(rate))
-    elif options.input is not None and Path(options.input).is_file():
-        source = options.input
-    warm_up(tell)
-    with open_stream(
-        engine,
-        (options.input, options.output) if source is None else options.output,
-        sample_rate=rate,
-        block_size=options.block,
-        channels=options.channels if source is None else None,
-        source=source,
-        loop=options.input == VIRTUAL,
-        score=regions,
+    perform(
+        settings,
+        assignments,
+        _hands(options, remembered),
+        input=options.input,
+        output=options.output,
+        sample_rate=options.rate,
+        block_size=options.block or 0,
+        channels=options.channels,
+        score=options.score,
         stems_out=options.stems_out,
         limiter=PARAMETERS["limiter"].check(assignments.get("limiter", "on")) == 1,
         record=options.record,
         force=options.force,
-    ) as stream:
-        tell(f"{stream.description}. Ctrl-C ends.")
-        watch(stream, seconds=options.seconds)
-    if stream.player and stream.player.warning:
-        tell(stream.player.warning)
-    print(summary(stream))
-    if stream.recorder and stream.recorder.error:
-        raise Unavailable(stream.recorder.error)
+        seconds=options.seconds,
+        plain=options.plain,
+    )
 
 
 def _karaoke(options: argparse.Namespace) -> None:
-    settings = Settings(options.mode, transpose=True)
-    assignments = {"melody.gain_db": options.guide, "key.semitones": options.key} | _assignments(options)
+    remembered = ("mode", "output", "mic", "mic_channel", "block")
+    assignments: dict[str, float | str] = {"melody.gain_db": -18.0} | _resume(options, remembered) | _recalled(options)
+    for id, value in (("melody.gain_db", options.guide), ("key.semitones", options.key)):
+        if value is not None:
+            assignments[id] = value
+    assignments |= _pairs(options.set)
+    settings = _settings(options, transpose=True)
     from .karaoke import karaoke
 
     karaoke(
         options.song,
         settings,
         assignments,
+        _hands(options, remembered),
         microphone=options.mic,
         microphone_channel=options.mic_channel,
         output=options.output,
         score=options.score,
         duck=not options.no_duck,
         loop=options.loop,
-        block_size=options.block,
+        block_size=options.block or 0,
         picture=options.picture,
         record=options.record,
         force=options.force,
@@ -238,7 +359,7 @@ def _karaoke(options: argparse.Namespace) -> None:
 
 
 def _separate(options: argparse.Namespace) -> None:
-    settings, assignments = Settings(options.mode), _assignments(options)
+    settings, assignments = _settings(options), _assignments(options)
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -276,6 +397,92 @@ def _separate(options: argparse.Namespace) -> None:
         tell(str(error))
     if errors:
         raise errors[-1]
+
+
+def _midi_list(options: argparse.Namespace) -> None:
+    from .midi import list_ports
+
+    list_ports(options.jack)
+
+
+def _midi_monitor(options: argparse.Namespace) -> None:
+    from .midi import monitor
+
+    monitor(options.jack, options.port, options.channel, options.seconds)
+
+
+def _midi_learn(options: argparse.Namespace) -> None:
+    from .midi import learn
+
+    learn(options.parameter, _changes(options), jack=options.jack, port=options.port, add=options.add)
+
+
+def _midi_bind(options: argparse.Namespace) -> None:
+    from .midi import bind
+
+    bind(options.parameter, options.control, _changes(options), port=options.port, add=options.add)
+
+
+def _midi_forget(options: argparse.Namespace) -> None:
+    from .midi import forget
+
+    forget(options.parameter, options.port)
+
+
+def _midi_feedback(options: argparse.Namespace) -> None:
+    from .midi import feedback
+
+    feedback(options.port, options.on == "on")
+
+
+def _midi_map(options: argparse.Namespace) -> None:
+    from .midi import show
+
+    show(options.port)
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a binding that are given on the command line."""
+    if options.parameter not in PARAMETERS:
+        raise unknown("parameter", options.parameter, PARAMETERS)
+    check = PARAMETERS[options.parameter].check
+    ends = {name: check(value) for name in ("low", "high") if (value := getattr(options, name)) is not None}
+    fields = ("takeover", "kind", "bits", "channel")
+    given = {name: value for name in fields if (value := getattr(options, name, None)) is not None}
+    return given | ends | ({"invert": True} if options.invert else {})
+
+
+def _preset_list(options: argparse.Namespace) -> None:
+    for each in presets(lambda sentence: _warn([sentence])):
+        number = "" if each.program is None else f"{each.program}" + (f" of bank {each.bank}" if each.bank else "")
+        print(f"{each.name:24} {number:16} {'shipped' if each.shipped else 'yours'}")
+
+
+def _preset_show(options: argparse.Namespace) -> None:
+    shown = preset(options.name)
+    _warn(shown.warnings)
+    for id, value in shown.values.items():
+        print(f"{id} = {PARAMETERS[id].format(value)}")
+
+
+def _preset_save(options: argparse.Namespace) -> None:
+    values: Mapping[str, float | str] = _pairs(options.set)
+    if not values:
+        values, _, warnings = load_session("live")
+        _warn(warnings)
+    save_preset(options.name, values, program=options.program, bank=options.bank, force=options.force)
+
+
+def _preset_delete(options: argparse.Namespace) -> None:
+    delete_preset(options.name)
+
+
+def _preset_export(options: argparse.Namespace) -> None:
+    export_preset(options.name, options.file, force=options.force)
+
+
+def _preset_import(options: argparse.Namespace) -> None:
+    _warn(import_preset(options.file, options.name, force=options.force).warnings)
 
 
 def _devices(options: argparse.Namespace) -> None:

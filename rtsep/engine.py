@@ -20,12 +20,12 @@ from .settings import GROUPS, MOST_CHANNELS, STEMS, Settings
 
 Sound = NDArray[np.float32]
 
-_LAST = len(STEMS) - 1
+_LAST, _MELODY = len(STEMS) - 1, STEMS.index("melody")
 _FADERS = (*STEMS, *GROUPS)
 _GAIN, _MUTE, _SOLO = (tuple(INDEX[f"{fader}.{what}"] for fader in _FADERS) for what in ("gain_db", "mute", "solo"))
 # For each fader: whether it moves each stem.
 _MOVES = tuple(tuple(int(stem == fader or stem in GROUPS.get(fader, ())) for stem in STEMS) for fader in _FADERS)
-_LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH = (
+_LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _DUCK = (
     INDEX[id]
     for id in (
         "output.gain_db",
@@ -38,6 +38,7 @@ _LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH = (
         "melody.high_hz",
         "melody.pan",
         "melody.pan_width",
+        "melody.duck",
     )
 )
 _BIAS, _SEPARATION, _EXPONENT, _BINARY = (INDEX[f"hpss.{what}"] for what in ("bias", "separation", "exponent", "mask"))
@@ -160,6 +161,8 @@ def _read_faders(state):
                 gain *= targets[_GAIN[f]] if targets[_MUTE[f]] == 0 else np.float32(0)
                 heard = heard or targets[_SOLO[f]] != 0
         goal[s] = gain if heard else np.float32(0)
+    if targets[_DUCK] != 0:
+        goal[_MELODY] = np.float32(0)
     goal[_LAST + 1] = targets[_LEVEL]
     goal[_LAST + 2] = targets[_BYPASS]
     goal[_LAST + 3] = np.float32(1) - targets[_MUTED]

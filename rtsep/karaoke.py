@@ -11,6 +11,7 @@ import numpy as np
 from .engine import Engine, Sound
 from .engine import warm_up as warm_up_engine
 from .errors import BadInput, Unavailable
+from .hands import Hands
 from .live import devices
 from .live.callback import MICROPHONE_S
 from .live.howl import howl
@@ -39,6 +40,7 @@ def karaoke(
     song: str,
     settings: Settings,
     parameters: Mapping[str, float | str],
+    hands: Hands,
     *,
     microphone: str | None = None,
     microphone_channel: int | None = None,
@@ -84,40 +86,44 @@ def karaoke(
     voice, listening = _microphone(microphone, microphone_channel, listening, output, lead)
     warm_up(tell)
     warm_up_engine(tell)  # for the listener, whom no singer should have to wait for
-    with open_stream(
-        engine,
-        (listening, output),
-        sample_rate=rate,
-        block_size=block_size,
-        source=source,
-        loop=loop,
-        microphone=voice,
-        microphone_channel=microphone_channel,
-        score=regions,
-        record=record,
-        force=force,
-    ) as stream:
+    with (
+        open_stream(
+            engine,
+            (listening, output),
+            sample_rate=rate,
+            block_size=block_size,
+            source=source,
+            loop=loop,
+            microphone=voice,
+            microphone_channel=microphone_channel,
+            score=regions,
+            record=record,
+            force=force,
+        ) as stream,
+        hands.on(stream) as (session, _),
+        keys() as pressed,
+    ):
         tell(f"{stream.description}. The microphone has no delay of ours. q ends.")
         if regions is not None and stream.player and stream.player.length:
             misfit = scores.fits(regions, stream.player.length)
             if misfit:
                 tell(misfit)
-        with keys() as pressed:
-            evening = Karaoke(stream, song, singer=voice is not None, duck=duck, loop=loop)
-            stage = Stage()
+        evening = Karaoke(stream, song, singer=voice is not None, duck=duck, loop=loop)
+        stage = Stage()
 
-            def tick(elapsed: float) -> bool:
-                evening.listen()
-                return all([evening.press(key) for key in pressed()])
-
-            watch(
-                stream,
-                seconds=seconds,
-                tick=tick,
-                view=lambda: stage.view(evening.values()),
-                line=lambda: line(evening.values()),
-            )
+        def tick(elapsed: float) -> bool:
             evening.listen()
+            session.tick(elapsed)
+            return all([evening.press(key) for key in pressed()])
+
+        watch(
+            stream,
+            seconds=seconds,
+            tick=tick,
+            view=lambda: stage.view(evening.values()),
+            line=lambda: line(evening.values()),
+        )
+        evening.listen()
     print(summary(stream))
     if stream.player and stream.player.warning:
         tell(stream.player.warning)
@@ -202,7 +208,6 @@ class Karaoke:
         self.stream, self.parameters, self.singing = stream, stream.engine.parameters, Singing()
         self._song, self._duck = song, duck
         self._message, self._said_s = "", 0.0
-        self._guide_db = self.parameters["melody.gain_db"].value
         self._whole = 0.0 if loop else None  # where it starts again while no part of it is looped
         self._loop: tuple[float, float | None] | None = None
         self._next_s = 0.0
@@ -218,9 +223,7 @@ class Karaoke:
             self._hear(self._listener)
         for time_s, song_hz, singer_hz in self._pitches():
             self.singing.hear(time_s, song_hz, singer_hz)
-        wanted = self.singing.guide_db(self._guide_db) if self._duck else self._guide_db
-        if wanted != self.parameters["melody.gain_db"].value:
-            self.parameters["melody.gain_db"] = wanted
+        self.parameters.update({"melody.duck": float(self._duck and self.singing.on_pitch)}, by="duck")
 
     def _hear(self, listener: Engine) -> None:
         sound, rate = self.stream.take_microphone(), self.stream.sample_rate
@@ -259,8 +262,8 @@ class Karaoke:
         if key in ("up", "down"):
             step = _GUIDE_STEP_DB if key == "up" else -_GUIDE_STEP_DB
             # From silence it comes back where it can just be heard.
-            self._guide_db = min(max(self._guide_db, -60.0) + step, 12.0)
-            self._guide_db = self._guide_db if self._guide_db > -60 else -math.inf
+            guide_db = min(max(parameters["melody.gain_db"].value, -60.0) + step, 12.0)
+            parameters["melody.gain_db"] = guide_db if guide_db > -60 else -math.inf
         elif key in ("+", "=", "-"):
             value = parameters["key.semitones"].value + (-1 if key == "-" else 1)
             parameters["key.semitones"] = min(max(value, -12), 12)
@@ -306,7 +309,7 @@ class Karaoke:
             playing=player.playing if player else True,
             loop=self._loop,
             key_semitones=int(self.parameters["key.semitones"].value),
-            guide_db=self._guide_db,
+            guide_db=self.parameters["melody.gain_db"].value,
             duck=self._duck,
             ducked=self._duck and singing.on_pitch,
             microphone_db=_decibels(engine.state.microphone.level[0]),

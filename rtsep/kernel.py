@@ -31,8 +31,13 @@ PACKAGE = Path(__file__).parent
 
 
 def _digest() -> str:
-    texts = [path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))]
-    held = [text for text in texts if b"@kernel" in text or b"@callback" in text]
+    texts = {path: path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
+    # Kernels, and what they hold as constants.
+    held = [
+        text
+        for path, text in texts.items()
+        if b"@kernel" in text or b"@callback" in text or path.name in ("parameters.py", "settings.py")
+    ]
     return hashlib.sha256(b"".join(held) + version("rocket-fft").encode()).hexdigest()[:12]
 
 

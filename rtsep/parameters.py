@@ -18,6 +18,7 @@ SILENCE_DB = -80.0
 
 # A fader's law: its travel from 0 to 1 is linear in decibels from -60 to 0 at 100/127 of it, then to the top.
 _FADER_BOTTOM_DB, _FADER_UNITY = -60.0, 100 / 127
+_PLACES = 9  # of the decibels that a position stands for: -15, and not -15.000000000000007
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Parameter:
             return self.parse(value)
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise BadInput(f"{self.id} is {value!r}: it must be {self.range_text()}.") from None
         if self.unit == "dB" and self.low == SILENCE_DB and number <= SILENCE_DB:
             return -math.inf
@@ -101,8 +102,8 @@ class Parameter:
             if position == 0:
                 return -math.inf
             if position <= self._unity:
-                return _FADER_BOTTOM_DB * (1 - position / self._unity)
-            return (position - self._unity) / (1 - self._unity) * self.high
+                return round(_FADER_BOTTOM_DB * (1 - position / self._unity), _PLACES)
+            return round((position - self._unity) / (1 - self._unity) * self.high, _PLACES)
         return self.check(self.low + position * (self.high - self.low))
 
     def to_target(self, value: float) -> float:
@@ -138,6 +139,7 @@ def _table() -> Iterator[Parameter]:
     yield Parameter("melody.high_hz", "highest pitch of the melody", 55, 1760, 1100, "Hz")
     yield Parameter("melody.pan", "place of the melody in the stereo image", -1, 1, 0)
     yield Parameter("melody.pan_width", "width of that place", 0.05, 2, 2)
+    yield _switch("melody.duck", "rest of the melody while a singer is on pitch")
     yield Parameter("key.semitones", "key", -12, 12, 0, "semitones", step=1)
     yield _fader("microphone.gain_db", "microphone level")
     yield _switch("microphone.mute", "microphone mute")

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -34,9 +34,11 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Client:
-    """The JACK client "studio": two outputs and `inputs` inputs."""
+    """The JACK client "studio": two outputs, `inputs` inputs, a MIDI output that sends `messages` at their frames."""
 
-    def __init__(self, sound: np.ndarray, inputs: int, seconds: float) -> None:
+    def __init__(
+        self, sound: np.ndarray, inputs: int, seconds: float, messages: Mapping[int, bytes] | None = None
+    ) -> None:
         import jack
 
         self.sound, self.position, self.playing = sound, 0, False
@@ -44,6 +46,8 @@ class Client:
         self._client = jack.Client("studio", servername=SERVER, no_start_server=True)
         self._outputs = [self._client.outports.register(f"out_{number}") for number in range(sound.shape[1])]
         self._inputs = [self._client.inports.register(f"in_{number}") for number in range(inputs)]
+        self._messages = sorted((messages or {}).items(), reverse=True)
+        self._knobs = self._client.midi_outports.register("knobs") if messages else None
         self._client.set_process_callback(self._process)
         self._client.activate()
 
@@ -55,10 +59,22 @@ class Client:
             output = port.get_array()
             output[: len(block)] = block
             output[len(block) :] = 0
+        if self._knobs:
+            self._knobs.clear_buffer()
+            while live and self._messages and self._messages[-1][0] < start + frames:
+                frame, message = self._messages.pop()
+                self._knobs.write_midi_event(frame - start, message)
         if live:
             for number, port in enumerate(self._inputs):
                 self.heard[start : start + frames, number] = port.get_array()
             self.position = start + frames
+
+    def level(self) -> float:
+        """The level of what came back in the last 50 ms, in dB relative to what was sent."""
+        if self.position < RATE // 20:
+            return 0.0
+        heard, sent = (sound[: self.position][-RATE // 20 :] for sound in (self.heard, self.sound))
+        return float(10 * np.log10(max(np.mean(heard**2) / np.mean(sent**2), 1e-12)))
 
     def play(self) -> np.ndarray:
         """Send the sound; return what came back, from the sound's first sample on."""

@@ -336,6 +336,13 @@ def test_bypass_crossfades_while_it_sounds_and_is_exact_thereafter():
 
 
 @EVERY_MODE
+def test_the_melody_rests_as_if_it_were_muted(mode):
+    sound = signals.music(24000, 16000)
+    muted, resting = (engine_for(mode, 16000, 1, {f"melody.{switch}": "on"}) for switch in ("mute", "duck"))
+    assert np.array_equal(processed(resting, sound), processed(muted, sound))
+
+
+@EVERY_MODE
 @pytest.mark.parametrize("bypass", ["on", "off"])
 def test_the_output_mute_silences_song_and_microphone_with_its_room(mode, bypass):
     rate = 16000

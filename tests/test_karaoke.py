@@ -70,7 +70,9 @@ class Evening:
 
     @property
     def guide_db(self) -> float:
-        return self.stream.engine.parameters["melody.gain_db"].value
+        """The lead's level as it is heard."""
+        parameters = self.stream.engine.parameters
+        return -math.inf if parameters["melody.duck"].value else parameters["melody.gain_db"].value
 
 
 def silence(seconds: float) -> Sound:
@@ -320,7 +322,7 @@ def test_what_the_command_line_says_reaches_engine_and_evening(karaoke, monkeypa
     assert karaoke(*given, "--mic", "a song.wav", "--set", "melody.gain_db=-4", "--score", "score.csv")[0] == 0
     assert seen["score"] > 100
     assert seen["values"] == [-4, 0, 1, 1] and seen["singer"] and seen["duck"] and not seen["loop"]
-    assert karaoke(*given, "--preset", "backing-only")[0] == 0 and seen["values"][0] == -18
+    assert karaoke(*given, "--preset", "no-drums", "--guide", "-9")[0] == 0 and seen["values"][0] == -9
     assert not seen["singer"]
 
 

@@ -262,13 +262,6 @@ def test_where_the_song_has_no_lead_the_guide_stays_as_it_is():
     assert not late[: 7 * RATE].any() and late[-1]
 
 
-def test_the_guide_is_silent_while_the_singer_is_on_pitch():
-    singing = Singing()
-    assert singing.guide_db(-9.0) == -9
-    singing.on_pitch = True
-    assert singing.guide_db(-9.0) == -math.inf
-
-
 def test_notes_of_a_picture_stand_in_the_octave_of_the_song_even_when_late():
     song = melody(SECONDS)
     shown = melody(SECONDS - 0.08)

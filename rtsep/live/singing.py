@@ -149,10 +149,6 @@ class Singing:
         if self._lost_s >= _LOST_S:
             self.on_pitch = False
 
-    def guide_db(self, guide_db: float) -> float:
-        """The level that the guide voice should have now: silent while the singer is on pitch, else `guide_db`."""
-        return -math.inf if self.on_pitch else guide_db
-
     @property
     def score(self) -> float | None:
         """0 to 100; None before a second of lead has been judged."""

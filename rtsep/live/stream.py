@@ -281,6 +281,11 @@ class Stream:
         return devices.VIRTUAL if self.virtual else self._output.name
 
     @property
+    def on_jack(self) -> bool:
+        """Whether the device is a JACK server."""
+        return not self.virtual and self._output.host.startswith("JACK")
+
+    @property
     def active(self) -> bool:
         """Whether the device still calls. False after it has vanished."""
         if self.virtual:
@@ -311,7 +316,7 @@ class Stream:
 
         Raises `Unavailable` if it can never come back to this process.
         """
-        if self._output.host.startswith("JACK"):
+        if self.on_jack:
             raise Unavailable("the JACK server has gone: start it, and then this program, again.")
         self._stop()
         try:
@@ -347,7 +352,7 @@ class Stream:
             self._thread = None
         if self._stream is not None:
             # PortAudio would wait ten minutes for a JACK server that has died.
-            if self._stream.active or not self._output.host.startswith("JACK"):
+            if self._stream.active or not self.on_jack:
                 self._stream.close()
             self._stream = None
 

@@ -1,0 +1,89 @@
+"""`rtsep live`: what a sound card hears is un-mixed under the hands of a player."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .engine import Engine
+from .errors import Unavailable
+from .hands import Hands
+from .live.desk import Desk
+from .live.devices import VIRTUAL, find
+from .live.history import History
+from .live.keyboard import keys
+from .live.stream import Source, open_stream, warm_up
+from .live.terminal import status, summary, tell, watch
+from .offline import score as scores
+from .offline.files import song, sum_of
+from .settings import Settings
+
+
+def perform(
+    settings: Settings,
+    parameters: Mapping[str, float | str],
+    hands: Hands,
+    *,
+    input: str | None = None,
+    output: str | None = None,
+    sample_rate: float | None = None,
+    block_size: int = 0,
+    channels: int | None = None,
+    score: str | None = None,
+    stems_out: bool = False,
+    limiter: bool = True,
+    record: str | None = None,
+    force: bool = False,
+    seconds: float | None = None,
+    plain: bool = False,
+) -> None:
+    """Run a stream under keys and controllers until it ends, `seconds` are over or `q` is pressed; print its summary.
+
+    Parameters
+    ----------
+    parameters : what they start with, by id
+    input : a device, a sound file, or "virtual" for the bundled song
+    plain : one status line in place of the view
+    """
+    engine = Engine(settings)
+    engine.parameters.update(parameters)
+    regions = scores.load(score) if score else None
+    source: Source | None = None
+    if input is None and output == VIRTUAL:
+        input = VIRTUAL  # no microphone: the bundled song
+    if input == VIRTUAL:
+        if sample_rate is None:
+            sample_rate = 48_000 if output == VIRTUAL else find(output, "output").sample_rate
+        source = sum_of(song(sample_rate))
+    elif input is not None and Path(input).is_file():
+        source = input
+    warm_up(tell)
+    with (
+        open_stream(
+            engine,
+            (input, output) if source is None else output,
+            sample_rate=sample_rate,
+            block_size=block_size,
+            channels=channels if source is None else None,
+            source=source,
+            loop=input == VIRTUAL,
+            score=regions,
+            stems_out=stems_out,
+            limiter=limiter,
+            record=record,
+            force=force,
+        ) as stream,
+        hands.on(stream) as (session, midi),
+        keys() as pressed,
+    ):
+        desk = Desk(stream, history=History(engine.parameters), midi=midi)
+        tell(f"{stream.description}. Ctrl-C ends.")
+
+        def tick(elapsed: float) -> bool:
+            session.tick(elapsed)
+            return all([desk.press(key) for key in pressed()])
+
+        watch(stream, seconds=seconds, tick=tick, view=None if plain else desk.view, line=lambda: status(stream))
+    if stream.player and stream.player.warning:
+        tell(stream.player.warning)
+    print(summary(stream))
+    if stream.recorder and stream.recorder.error:
+        raise Unavailable(stream.recorder.error)
