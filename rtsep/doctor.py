@@ -14,10 +14,11 @@ from .engine import Engine, warm_up
 from .errors import Unavailable
 from .kernel import CACHE_FOLDER
 from .live.devices import devices, portaudio
+from .live.ports import ports
 from .settings import MODES, Settings
 
 _PACKAGES = ("rtsep", "numpy", "numba", "rocket-fft", "sounddevice", "soundfile", "soxr")
-_MIDI_LIBRARIES = ("python-rtmidi", "rtmidi2", "supriya-midi")
+_MIDI_LIBRARIES = ("python-rtmidi", "supriya-midi")
 
 
 def print_devices(as_json: bool = False) -> None:
@@ -50,6 +51,10 @@ def doctor(as_json: bool = False) -> None:
         report["devices"] = [f"{device.name} ({device.host})" for device in devices()]
     except Unavailable as error:
         report["portaudio"], report["devices"] = f"none: {error}", []
+    try:
+        report["midi ports"] = [name for name, *_ in ports()]
+    except Unavailable as error:
+        report["midi ports"] = [str(error)]
     report["risks"] = list(_risks(report))
     if as_json:
         print(json.dumps(report, indent=2))

@@ -325,6 +325,16 @@ def test_each_press_of_a_toggle_changes_between_its_ends():
     assert faders == [0, 0, -12, -12, 0]
 
 
+def test_a_pedal_that_never_sends_a_release_toggles_too():
+    rig = Rig(Binding("cc 9", MUTE, kind="toggle"))
+    states = []
+    for pause in (1, 1, 0.02, 0.15):  # the third is no press, but bounces
+        rig.now += pause
+        rig.surface.receive(Message(Control("cc", 1, 9), 127, 7), rig.now)
+        states.append(rig[MUTE])
+    assert states == [1, 0, 0, 1]
+
+
 def test_a_toggle_turns_off_what_somebody_else_turned_on():
     rig = Rig(Binding("note 36", MUTE, kind="toggle"))
     rig[MUTE] = "on"

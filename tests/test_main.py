@@ -50,7 +50,7 @@ def test_help_answers_without_loading_what_makes_sound():
     code += "print([name for name in ('numpy', 'numba', 'sounddevice', 'rich') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.rstrip().endswith("[]")
-    for command in ("demo", "live", "karaoke", "separate", "devices", "doctor"):
+    for command in ("demo", "live", "karaoke", "separate", "midi", "preset", "devices", "doctor"):
         assert command in result.stdout
 
 
@@ -130,7 +130,8 @@ def test_separate_passes_raw_sound_through_a_pipe():
 def test_the_doctor_finds_the_null_test_exact_and_speaks_json():
     doctor = json.loads(rtsep("doctor", "--json").stdout)
     assert {mode["null"] for mode in doctor["modes"].values()} == {"exact"}
-    assert {"python", "packages", "portaudio", "devices", "midi library", "cache folder", "risks"} <= set(doctor)
+    assert {"python", "packages", "portaudio", "devices", "cache folder", "risks"} <= set(doctor)
+    assert {"midi library", "midi ports"} <= set(doctor)
 
 
 def test_devices_are_listed_for_people_and_as_json():
@@ -139,6 +140,102 @@ def test_devices_are_listed_for_people_and_as_json():
     listed = json.loads(rtsep("devices", "--json").stdout)
     text = rtsep("devices").stdout
     assert all(device["name"] in text for device in listed) and "virtual" in text
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """The folder of presets, sessions and controllers."""
+    monkeypatch.setenv("RTSEP_CONFIG", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
+def test_presets_are_kept_shown_passed_on_and_deleted(config, tmp_path):
+    levels = "--set", "percussive.gain_db=-6", "--set", "melody.mute=on"
+    assert rtsep("preset", "save", "mine", *levels, "--program", "9").returncode == 0
+    listed = rtsep("preset", "list").stdout
+    assert re.search(r"karaoke +1 +shipped\n", listed) and re.search(r"mine +9 +yours\n", listed)
+    assert rtsep("preset", "show", "mine").stdout == "percussive.gain_db = -6.0 dB\nmelody.mute = on\n"
+    assert "percussive.gain_db = -12.0 dB" in rtsep("preset", "show", "drums-down").stdout
+    assert rtsep("preset", "export", "mine", tmp_path / "mine.toml").returncode == 0
+    assert rtsep("preset", "delete", "mine").returncode == 0
+    assert_refused(rtsep("preset", "show", "mine"), 2, "unknown preset 'mine'")
+    assert rtsep("preset", "import", tmp_path / "mine.toml", "--name", "yours").returncode == 0
+    result = rtsep("live", "-i", "virtual", "-o", "virtual", "--preset", "yours", "--seconds", "0.2")
+    assert result.returncode == 0 and '"percussive.gain_db" = -6.0' in (config / "sessions" / "live.toml").read_text()
+    assert rtsep("preset", "save", "of the session").returncode == 0  # that of the last run
+    assert "percussive.gain_db = -6.0 dB" in rtsep("preset", "show", "of the session").stdout
+
+
+def test_the_last_time_comes_back_unless_the_command_says_otherwise(config):
+    first = ["live", "-i", "virtual", "-o", "virtual", "--mode", "live", "-b", "64", "--set", "melody.gain_db=-9"]
+    assert rtsep(*first, "--seconds", "0.2").returncode == 0
+    again = rtsep("live", "--resume", "--seconds", "0.2", "--set", "key.semitones=2")
+    assert "mode live on 'virtual'" in again.stderr and "blocks of 64" in again.stderr
+    session = config / "sessions" / "live.toml"
+    assert '"melody.gain_db" = -9.0' in session.read_text() and '"key.semitones" = 2.0' in session.read_text()
+    other = rtsep("live", "--resume", "--seconds", "0.2", "--mode", "quality", "--preset", "lead-only")
+    assert "mode quality on 'virtual'" in other.stderr and '"melody.gain_db" = 0.0' in session.read_text()
+    sung = ["karaoke", "-o", "virtual", "--mic", "none", "--seconds", "0.2"]
+    assert rtsep(*sung, "--guide", "-7", "--key", "3").returncode == 0
+    assert rtsep("karaoke", "--resume", "--seconds", "0.2", "--key", "1").returncode == 0
+    kept = (config / "sessions" / "karaoke.toml").read_text()
+    assert '"melody.gain_db" = -7.0' in kept and '"key.semitones" = 1.0' in kept
+
+
+def test_controls_are_bound_by_hand_shown_and_forgotten(config):
+    at = "--port", "A Box"
+    bind = "melody.gain_db", "cc 7", "--channel", "3", "--low=-24", "--high", "0", "--invert", "--takeover", "jump"
+    assert rtsep("midi", "bind", *bind, *at).returncode == 0
+    assert rtsep("midi", "bind", "bypass", "note 40", "--kind", "toggle", *at).returncode == 0
+    shown = rtsep("midi", "map", *at)
+    assert re.search(r"cc 7 on channel 3.*melody\.gain_db.*-24\.0 dB.*0\.0 dB", shown.stdout), shown.stdout
+    assert "note 40" in shown.stdout and "do not go back to A Box" in shown.stderr
+    assert "melody.gain_db has 2 controls: cc 2, cc 7 on channel 3." in shown.stderr
+    assert "do not go back" not in rtsep("midi", "map", "--port", "nanoKONTROL2").stderr
+    assert rtsep("midi", "feedback", "on", *at).returncode == 0
+    assert rtsep("midi", "forget", "melody.gain_db", *at).returncode == 0
+    shown = rtsep("midi", "map", *at)
+    assert "melody.gain_db" not in shown.stdout and "do not go back" not in shown.stderr
+    assert_refused(rtsep("midi", "forget", "melody.gain_db", *at), 2, "nothing on A Box moves melody.gain_db")
+
+
+def test_a_session_or_a_controller_that_cannot_be_understood_is_told_of_and_left_alone(config):
+    session, box = config / "sessions" / "live.toml", config / "controllers" / "A Box.toml"
+    for path, text in ((session, "format = 2\n"), (box, "format = 1\n[[binding]]\ncontrol = 'knob'\n")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert_refused(rtsep("live", "--resume"), 2, str(session), "newer rtsep")
+    assert_refused(rtsep("preset", "save", "mine"), 2, str(session), "newer rtsep")
+    result = rtsep("live", "-i", "virtual", "-o", "virtual", "--seconds", "0.2")
+    assert result.returncode == 0 and "the session is not kept" in result.stderr
+    assert "binding 1" in rtsep("midi", "map", "--port", "A Box").stderr
+    assert session.read_text() == "format = 2\n" and "'knob'" in box.read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["preset", "show", "drums-dwn"], ["unknown preset 'drums-dwn'", "'drums-down'"]),
+        (["preset", "save", "karaoke", "--set", "bypass=on"], ["'karaoke' comes with rtsep"]),
+        (["preset", "save", "a/b", "--set", "bypass=on"], ["'a/b'", "letters"]),
+        (["preset", "save", "mine", "--set", "bypas=on"], ["unknown parameter 'bypas'", "'bypass'"]),
+        (["preset", "save", "mine", "--set", "bypass=on", "--program", "129"], ["129", "1 to 128"]),
+        (["preset", "save", "mine"], ["nothing to resume yet", "rtsep live"]),
+        (["preset", "delete", "karaoke"], ["'karaoke' comes with rtsep"]),
+        (["preset", "import", "none.toml"], ["no file none.toml"]),
+        (["live", "--resume"], ["nothing to resume yet", "rtsep live"]),
+        (["karaoke", "--resume"], ["nothing to resume yet", "rtsep karaoke"]),
+        (["midi", "bind", "percusive.mute", "cc 7", "--port", "X"], ["unknown parameter", "'percussive.mute'"]),
+        (["midi", "bind", "bypass", "knob 7", "--port", "X"], ["'knob 7'", "'cc 7'"]),
+        (["midi", "bind", "bypass", "cc 7", "--port", "X", "--kind", "toogle"], ["unknown kind 'toogle'", "'toggle'"]),
+        (["midi", "bind", "bypass", "cc 7", "--port", "X", "--channel", "17"], ["channel is 17", "16"]),
+        (["midi", "bind", "melody.gain_db", "cc 7", "--port", "X", "--low", "20"], ["melody.gain_db is", "20"]),
+        (["midi", "learn", "bypas"], ["unknown parameter 'bypas'", "'bypass'"]),
+    ],
+)
+def test_what_no_hand_could_do_is_refused_with_a_sentence(arguments, words, config):
+    assert_refused(rtsep(*arguments), 2, *words)
+    assert not config.exists()
 
 
 @pytest.mark.parametrize(

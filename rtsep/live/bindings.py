@@ -21,6 +21,7 @@ FORMAT = 1
 
 _STEP = 1 / 127  # of a control with 7 bits, and of an encoder
 _RESTS_S = 0.5  # nothing heard for so long: the hand is off
+_AGAIN_S = 0.1  # a second press sooner than this is none; some pedals never send a release
 _THROTTLE_S = 0.03  # between two messages to one control: old DIN cables carry one in a millisecond
 _SOUNDS_OFF, _RESET, _NOTES_OFF = 120, 121, 123  # channel mode messages
 
@@ -223,7 +224,7 @@ class _Link:
 
     def receive(self, message: Message, now: float) -> None:
         """Do what the control asks for."""
-        self.heard_s, self.channel = now, message.control.channel
+        before, self.heard_s, self.channel = self.heard_s, now, message.control.channel
         kind = self.binding.kind
         if message.bits == 0:
             self._step(message.value)
@@ -231,7 +232,7 @@ class _Link:
             self._step(_CODINGS[kind](message.value))
         elif kind == "absolute":
             self._move(message)
-        elif self.held != (message.value > 0):
+        elif self.held != (message.value > 0) or (self.held and now > before + _AGAIN_S):
             self.held = message.value > 0
             self._press()
 
