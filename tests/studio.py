@@ -88,7 +88,10 @@ class Client:
         return [port.name for port in self._client.get_ports()]
 
     def close(self) -> None:
+        # A client that closes while it hears of another one's end may wait for ever: see rtsep/live/ports.py.
+        time.sleep(0.3)
         self._client.deactivate()
+        time.sleep(0.1)
         self._client.close()
 
 

@@ -50,6 +50,10 @@ _FEEDBACK_S = 0.02
 _LISTING_S = 0.25  # a cable that is pulled and put back takes longer
 _PATIENCE_S = 5.0
 
+# A JACK client that closes cancels its thread of notifications, be it in the middle of one and holding a lock, and may
+# then wait for ever. So the news of one client's end should have gone round before the next one ends.
+_SETTLE_S = 0.05
+
 
 def ports(jack: bool = False) -> list[tuple[str, bool, bool]]:
     """The ports that are there: name, whether it sends to us, whether it takes what we send.
@@ -100,9 +104,15 @@ class _System:
         """What takes messages for `port`. Fails if the port has gone."""
         return _connected(self._library.MidiOut(self._number, _CLIENT), port, "out")
 
+    def let_go(self, device: Any) -> None:
+        """Close what `open_input` or `open_output` gave."""
+        device.delete()
+        if self.api == _JACK:
+            time.sleep(_SETTLE_S)
+
     def close(self) -> None:
-        self.input.delete()
-        self.output.delete()
+        self.let_go(self.input)
+        self.let_go(self.output)
 
 
 class _Listed(NamedTuple):
@@ -213,6 +223,7 @@ class _Port:
     """A controller that is open."""
 
     name: str
+    system: _System
     surface: Surface
     input: Any
     output: Any = None
@@ -302,7 +313,7 @@ class Midi:
         for system in self._systems:
             if system.has_own:
                 with self._guarded(_OWN, "cannot be opened"):
-                    self._ports[system] = _Port(_OWN, self._surface(_OWN), system.input)
+                    self._ports[system] = _Port(_OWN, system, self._surface(_OWN), system.input)
 
     def close(self) -> None:
         """Close all ports."""
@@ -373,7 +384,7 @@ class Midi:
 
     def _open(self, listed: _Listed) -> _Port:
         name = _free(listed.name, [port.name for port in self._ports.values()])
-        port = _Port(name, self._surface(name), listed.system.open_input(listed))
+        port = _Port(name, listed.system, self._surface(name), listed.system.open_input(listed))
         self._ports[listed] = port
         self._failed.pop(name, None)
         return port
@@ -396,14 +407,14 @@ class Midi:
 
     def _close(self, port: _Port) -> None:
         with self._guarded(port.name, "was not closed"):
-            port.input.delete()
+            port.system.let_go(port.input)
         self._hang_up(port)
 
     def _hang_up(self, port: _Port) -> None:
         output, port.output = port.output, None
         if output:
             with self._guarded(port.name, "was not closed"):
-                output.delete()
+                port.system.let_go(output)
 
     def _poll(self, port: _Port, now: float) -> None:
         # Never by RtMidi's callback: on JACK it is called in the real-time thread (jackProcessIn in RtMidi.cpp), where
