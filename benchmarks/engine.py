@@ -20,7 +20,7 @@ from table import show, song, spread, write_json
 
 from rtsep.engine import Engine, process
 from rtsep.kernel import clock, kernel
-from rtsep.settings import MODES, STEMS, Settings
+from rtsep.settings import MODES, Settings
 
 RATES, CHANNELS, BLOCKS = (44100, 48000, 96000), (1, 2, 8), (32, 64, 128, 256, 512, 1024)
 
@@ -45,9 +45,9 @@ def measure_blocks(state, sound, voice, output, stems, times):
         times[i] = clock() - started
 
 
-def rooms(block, channels):
+def rooms(block, channels, stems):
     """What `process` needs beside a block: no microphone, the output and the stems."""
-    shapes = (block, 0), (block, channels), (len(STEMS), block, channels)
+    shapes = (block, 0), (block, channels), (stems, block, channels)
     return [np.zeros(shape, np.float32) for shape in shapes]
 
 
@@ -56,7 +56,7 @@ def measured(mode, rate, channels, block, runs, seconds):
     engine = Engine(Settings(mode=mode))
     engine.prepare(sample_rate=rate, channels=channels, max_block=block)
     sound = song(channels, seconds * rate / 44100)
-    arrays = rooms(block, channels)
+    arrays = rooms(block, channels, len(engine.stems))
     times, deadline = np.zeros(len(sound) // block), block / rate
     measure_blocks(engine.state, sound, *arrays, times[: len(times) // 4])
     figures = []

@@ -118,7 +118,7 @@ def prepared(settings, rate, channels):
     """An engine, and the arrays that a hop of it needs."""
     engine = Engine(settings)
     engine.prepare(sample_rate=rate, channels=channels)
-    return engine, rooms(engine.sizes.hop_size, channels)
+    return engine, rooms(engine.sizes.hop_size, channels, len(engine.stems))
 
 
 def stages(mode, rate, channels, seconds):

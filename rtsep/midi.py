@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import BadInput, Unavailable, unknown
+from .errors import BadInput, Unavailable
 from .hands import controllers, keep, surface
 from .live import ports
 from .live.bindings import Binding
 from .live.midi import Message
 from .live.ports import Midi
 from .live.terminal import tell
-from .parameters import INDEX, PARAMETERS, Parameters
+from .parameters import INDEX, Parameters, checked
 
 _TURN_S = 0.05
 
@@ -40,7 +40,7 @@ def monitor(jack: bool, port: str | None, channel: int | None, seconds: float | 
 
 def learn(parameter: str, changes: Mapping[str, Any], *, jack: bool, port: str | None, add: bool) -> None:
     """Bind the control that is moved next to `parameter`, with `changes` of its `Binding`, and keep it."""
-    _check(parameter)
+    checked(parameter)
     with _listening(jack, port, "Ctrl-C cancels") as midi:
         midi.learn(parameter, changes, add)
         said = ""
@@ -54,7 +54,7 @@ def learn(parameter: str, changes: Mapping[str, Any], *, jack: bool, port: str |
 
 def bind(parameter: str, control: str, changes: Mapping[str, Any], *, port: str, add: bool) -> None:
     """Bind `control` of the controller called `port` to `parameter` and keep it."""
-    _check(parameter)
+    checked(parameter)
     bound = surface(_unheard(), port)
     bound.bind(Binding(control, parameter, **changes), add=add)
     keep(bound)
@@ -84,11 +84,6 @@ def show(port: str) -> None:
     tell(f"values {'go' if bound.feeds_back else 'do not go'} back to {port}")
     for sentence in (*bound.problems, *bound.conflicts):
         tell(sentence)
-
-
-def _check(parameter: str) -> None:
-    if parameter not in PARAMETERS:
-        raise unknown("parameter", parameter, PARAMETERS)
 
 
 def _unheard() -> Parameters:

@@ -5,8 +5,9 @@ unit of the kernels (linear gain, 0 or 1, index of a choice); the glide towards 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from threading import RLock
 from typing import Any
 
@@ -121,11 +122,16 @@ def _switch(id: str, name: str) -> Parameter:
     return Parameter(id, name, 0, 1, 0, "switch", 1, ("off", "on"))
 
 
+def faders(stem: str) -> Iterator[Parameter]:
+    """The parameters that every stem and group has."""
+    yield _fader(f"{stem}.gain_db", f"{stem} level")
+    yield _switch(f"{stem}.mute", f"{stem} mute")
+    yield _switch(f"{stem}.solo", f"{stem} solo")
+
+
 def _table() -> Iterator[Parameter]:
     for stem in (*STEMS, *GROUPS):
-        yield _fader(f"{stem}.gain_db", f"{stem} level")
-        yield _switch(f"{stem}.mute", f"{stem} mute")
-        yield _switch(f"{stem}.solo", f"{stem} solo")
+        yield from faders(stem)
     yield _fader("output.gain_db", "output level")
     yield _switch("output.mute", "output mute")
     yield _switch("bypass", "bypass")
@@ -149,9 +155,32 @@ def _table() -> Iterator[Parameter]:
 
 
 PARAMETERS: dict[str, Parameter] = {parameter.id: parameter for parameter in _table()}
-"""Every parameter by its id, in the order of the engine's array of targets."""
+"""Every parameter by its id, in the order of the engine's array of targets. Stems that templates bring have theirs
+behind these: see `Parameters`."""
+
+_STEMS = {id.rpartition(".")[0] for id in PARAMETERS}
+_ALIKE = 0.85  # of the letters of two names, from which one is taken for the other
 
 INDEX = {id: index for index, id in enumerate(PARAMETERS)}
+
+
+def find(id: str) -> Parameter | None:
+    """The parameter called `id`: one of PARAMETERS, or a fader, mute or solo of a stem that templates may bring.
+
+    None for what is neither, and for what looks like one of ours written wrongly.
+    """
+    stem = id.rpartition(".")[0]
+    if id in PARAMETERS or not stem or get_close_matches(stem, _STEMS, 1, _ALIKE):
+        return PARAMETERS.get(id)
+    return next((info for info in faders(stem) if info.id == id), None)
+
+
+def checked(id: str) -> Parameter:
+    """`find`, but raises `BadInput` where that is None."""
+    info = find(id)
+    if info is None:
+        raise unknown("parameter", id, PARAMETERS)
+    return info
 
 
 Told = Callable[[Mapping[str, float], str], object]
@@ -200,28 +229,31 @@ class Parameters(Mapping[str, Control]):
     Whoever changes one, from whatever thread, does it here: a change is one store into the array of targets, towards
     which the sound glides, and everybody who watches is told.
 
-    `defaults` (values by id) are what `reset` goes back to.
+    `defaults` (values by id) are what `reset` goes back to. `parts` are stems beside those of STEMS; the array of
+    targets has the parameters of PARAMETERS, and then theirs.
 
     Raises
     ------
     BadInput : for an unknown id, or a value out of range or not a number; nothing is changed then.
     """
 
-    def __init__(self, targets: Any, defaults: Mapping[str, float] | None = None) -> None:
+    def __init__(self, targets: Any, defaults: Mapping[str, float] | None = None, parts: Iterable[str] = ()) -> None:
         self._targets = targets
+        self._infos = PARAMETERS | {info.id: info for part in parts for info in faders(part)}
+        self._index = {id: index for index, id in enumerate(self._infos)}
         self._lock = RLock()
         self._watching: tuple[Told, ...] = ()
-        self.defaults = {id: parameter.default for id, parameter in PARAMETERS.items()} | dict(defaults or {})
+        self.defaults = {id: info.default for id, info in self._infos.items()} | dict(defaults or {})
         self._values: dict[str, float] = {}
         self.update(self.defaults)
 
     def __getitem__(self, id: str) -> Control:
-        if id not in PARAMETERS:
-            raise unknown("parameter", id, PARAMETERS)
-        return Control(self, PARAMETERS[id])
+        if id not in self._infos:
+            raise unknown("parameter", id, self._infos)
+        return Control(self, self._infos[id])
 
     def __contains__(self, id: object) -> bool:
-        return id in PARAMETERS
+        return id in self._infos
 
     def __setitem__(self, id: str, value: float | str) -> None:
         self.update({id: value})
@@ -234,10 +266,14 @@ class Parameters(Mapping[str, Control]):
             before = {id: self._values[id] for id in changed if id in self._values}
             self._values |= changed
             for id, value in changed.items():
-                self._targets[INDEX[id]] = PARAMETERS[id].to_target(value)
+                self._targets[self._index[id]] = self._infos[id].to_target(value)
         if before:
             for told in self._watching:
                 told(before, by)
+
+    def recall(self, values: Mapping[str, float | str]) -> None:
+        """Set what a preset says of the stems that there are."""
+        self.update({id: value for id, value in values.items() if id in self}, by="preset")
 
     def reset(self, by: str = "") -> None:
         """Set all to their defaults."""
@@ -260,7 +296,7 @@ class Parameters(Mapping[str, Control]):
             return dict(self._values)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(PARAMETERS)
+        return iter(self._infos)
 
     def __len__(self) -> int:
-        return len(PARAMETERS)
+        return len(self._infos)

@@ -4,8 +4,11 @@ Lengths are given in seconds and hertz and become powers of two and odd numbers 
 rate in use, so that a mode sounds alike at 44.1, 48 and 96 kHz.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .templates import Templates
 
 from .errors import BadInput, unknown
 
@@ -78,6 +81,8 @@ class Settings:
     bias, exponent : where the parameters hpss.bias and hpss.exponent start
     melody : whether to follow a melody; if not, its stem is silent and the harmony is all that is harmonic
     transpose : whether the parameter key.semitones may change the key, which adds latency to the output
+    templates : spectra of parts into which one of the stems is split, which then is a group, or the whole mix;
+        None for none
 
     Raises
     ------
@@ -94,13 +99,14 @@ class Settings:
     exponent: float = None  # type: ignore[assignment]
     melody: bool = None  # type: ignore[assignment]
     transpose: bool = False
+    templates: "Templates | None" = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
-        for field in fields(self):
-            if getattr(self, field.name) is None:
-                object.__setattr__(self, field.name, MODES[self.mode][field.name])
+        for each in fields(self):
+            if getattr(self, each.name) is None and each.name != "templates":
+                object.__setattr__(self, each.name, MODES[self.mode][each.name])
         _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")
         _within("harmonic_s", self.harmonic_s, 0, 1, "s")
         _within("lookahead_s", self.lookahead_s, 0, self.harmonic_s / 2, "s (half of harmonic_s)")
@@ -111,6 +117,32 @@ class Settings:
             raise BadInput(f"percussive_bands are {self.percussive_bands}: they must ascend from a frequency of 0.")
         for _, length in self.percussive_bands:
             _within("a length in percussive_bands", length, 0, 4000, "Hz")
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The stems that add up to the input: STEMS, with the parts of `templates` in the place of what they split.
+
+        Where they split the mix: their parts, and the residual.
+        """
+        split = self.templates
+        if split is None:
+            return STEMS
+        if split.splits == "mix":
+            return (*split.parts, STEMS[-1])
+        return tuple(name for stem in STEMS for name in (split.parts if stem == split.splits else (stem,)))
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Sums of stems: GROUPS, and what `templates` split; none where they split the mix."""
+        split = self.templates
+        if split is None:
+            return GROUPS
+        if split.splits == "mix":
+            return {}
+        groups = {split.splits: split.parts}
+        for group, members in GROUPS.items():
+            groups[group] = tuple(name for stem in members for name in groups.get(stem, (stem,)))
+        return groups
 
     def sizes(self, sample_rate: float) -> Sizes:
         """The lengths in samples, frames and bins at `sample_rate` (Hz, 8,000 to 192,000)."""

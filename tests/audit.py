@@ -80,6 +80,7 @@ def use():
     from rtsep.engine import Engine
     from rtsep.offline.render import follow, separate
     from rtsep.settings import MODES, Settings
+    from rtsep.templates import Templates
 
     for mode in MODES:
         for channels in (1, 2):
@@ -91,6 +92,11 @@ def use():
             engine.process_stems(block[:0])
             engine.process_stems(block[:4000])
             engine.reset()
+    for splits in ("percussive", "mix"):
+        templates = Templates(
+            ("a", "b"), np.eye(2, 1025, dtype=np.float32), np.arange(2), 48000, 2048, 512, splits=splits
+        )
+        separate(block, sample_rate=48000, settings=Settings(templates=templates))
     separate(block, sample_rate=48000, mix=True)
     follow(np.asfortranarray(block), sample_rate=48000)
 

@@ -43,7 +43,9 @@ def shown(values, encoding="utf-8", **settings):
 
 def row(found, encoding="utf-8"):
     """The line of a row."""
-    return next(line for line in shown(Values("x", [found]), encoding) if line[1:3] == f"{found.number} ").rstrip()
+    return next(
+        line for line in shown(Values("x", [found]), encoding) if line[1:].startswith(f"{found.number} ")
+    ).rstrip()
 
 
 # The picture
@@ -129,10 +131,20 @@ def test_a_fader_is_a_track_by_its_law_with_the_knob_and_the_ghost_of_the_hardwa
     assert row(Row(1, "percussive", ghost=0.0), encoding)[FADER] == ghost
 
 
+@pytest.mark.parametrize("chosen, first", [(1, 1), (6, 1), (7, 2), (9, 4), (13, 4)])
+def test_of_many_rows_ten_around_the_chosen_one_are_seen(chosen, first):
+    rows = [Row(number, f"part{number}", meter=Meter()) for number in range(1, 14)]
+    lines = shown(Values("x", rows, chosen=chosen))
+    assert [line.split()[1] for line in lines if "part" in line] == [f"part{first + i}" for i in range(10)]
+    assert len(lines) <= 23 and any(line.startswith(f">{chosen} part{chosen} ") for line in lines)
+
+
 def test_a_row_tells_what_it_has():
     assert "0.0 dB M . [" in row(Row(3, "harmony", muted=True, meter=Meter()))
     assert "0.0 dB .   [" in row(Row(8, "output", soloed=None, meter=Meter()))
-    assert row(Row(5, "harmonic")).endswith(". . = 2 + 3") and row(Row(6, "accompaniment")).endswith("= 1 + 3 + 4")
+    assert row(Row(5, "harmonic", members=(2, 3))).endswith(". . = 2 + 3")
+    assert row(Row(9, "percussive", members=range(1, 9))).endswith(". . = 1 + 2 + 3 + 4")
+    assert row(Row(12, "a name that is far too long")).startswith(" 12 a name that  ─")
     assert row(Row(1, "percussive", control="nrpn 16383", meter=Meter())).endswith("] nrpn 16383")
     for control in ("cc 7", "nrpn 16383"):  # the second does not fit beside the first word
         line = row(Row(1, "percussive", control=control, meter=Meter(clipped=True)))
@@ -153,7 +165,7 @@ def test_a_meter_shows_60_db_with_the_peak_that_is_held():
 
 
 @pytest.mark.parametrize(
-    "keys", ["1-8", "up/down", "page", "home", "end", "m", "s", "space", "b", "u", "l/L", "c", "f", "?", "q"]
+    "keys", ["1-9", "up/down", "page", "home", "end", "m", "s", "space", "b", "u", "l/L", "c", "f", "?", "q"]
 )
 def test_the_keys_are_told_below(keys):
     assert any(f" {keys} " in f" {line} " for line in shown(Values("x"))[-2:])
@@ -446,7 +458,7 @@ def test_the_help_names_every_key_that_does_something_and_all_that_the_rows_do_n
     stand = Stand()
     stand.press("?")
     text = " ".join(shown(stand.values()))
-    for key in ("1 to 8", "left, right", "up, down", "page up, down", "home", "end", "m, s", "space", "escape"):
+    for key in ("1 to 9", "left, right", "up, down", "page up, down", "home", "end", "m, s", "space", "escape"):
         assert f" {key}  " in text
     for key in ("b", "u", "p, P", "l, L", "f", "c", "q", "?"):
         assert f" {key} " in text

@@ -42,7 +42,9 @@ def test_a_recording_is_aligned_and_its_stems_add_up_to_the_input_to_the_last_bi
 def test_a_reader_that_was_lapped_leaves_a_gap_of_silence_and_counts_it(tmp_path):
     sound = music(50_000, RATE, 2)  # never at the same place of the ring again
     stream = Stream(Engine(), "virtual", sample_rate=RATE, source=sound, loop=True, record=True)
-    recorder = Recorder(stream.state, tmp_path, sample_rate=RATE, latency=stream.engine.latency)
+    recorder = Recorder(
+        stream.state, tmp_path, stems=stream.engine.stems, sample_rate=RATE, latency=stream.engine.latency
+    )
     recorder._stopped.set()
     recorder._thread.join()  # the disk stalls
     silence, output = np.zeros((1024, 0), np.float32), np.zeros((1024, 2), np.float32)

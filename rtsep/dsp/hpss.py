@@ -10,15 +10,13 @@ median along frequency is equally long everywhere; here it may have a length per
 three bins, which a long median would never see.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numba import float32, int64
-from numpy.typing import NDArray
 
-from ..kernel import kernel
+from ..kernel import aligned, kernel
 
 _LANES = 16  # stretches of the spectrum whose medians along frequency slide side by side: one vector of float32
 
@@ -58,18 +56,10 @@ def prepare(bins: int, frames: int, bands: Sequence[tuple[int, int]], lookahead:
         history=np.zeros((frames, bins), np.float32),
         ordered=np.zeros((frames, bins), np.float32),
         oldest=np.zeros(1, np.int64),
-        lanes=_aligned(rows, _LANES),
-        window=_aligned(max(spans), _LANES),
-        carry=_aligned(_LANES),
+        lanes=aligned(rows, _LANES),
+        window=aligned(max(spans), _LANES),
+        carry=aligned(_LANES),
     )
-
-
-def _aligned(*shape: int) -> NDArray[np.float32]:
-    """Zeros that start with a cache line, so that no vector of lanes lies across two: 15 against 29 us a frame."""
-    size = math.prod(shape)
-    room = np.zeros(size + 15, np.float32)
-    start = -room.ctypes.data % 64 // 4
-    return room[start : start + size].reshape(shape)
 
 
 @kernel

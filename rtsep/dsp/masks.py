@@ -30,7 +30,7 @@ def process(harmonic, percussive, melody, bias, separation, exponent, binary, ma
     """
     one, tiny, limit = np.float32(1), np.float32(1e-20), np.float32(2**15)
     quarters = int(4 * exponent + 0.5)
-    factor = _power(separation, quarters)
+    factor = power(separation, quarters)
     for k in range(masks.shape[1]):
         ratio = (percussive[k] + tiny) / (bias * harmonic[k] + tiny)
         # A share beyond these limits would not be heard, and no power within them overflows.
@@ -41,13 +41,13 @@ def process(harmonic, percussive, melody, bias, separation, exponent, binary, ma
             masks[PERCUSSIVE, k] = rest if ratio >= separation else np.float32(0)
             masks[HARMONY, k] = rest if one > ratio * separation else np.float32(0)
         else:
-            q = _power(ratio, quarters)
+            q = power(ratio, quarters)
             masks[PERCUSSIVE, k] = rest / (one + factor / q)
             masks[HARMONY, k] = rest / (one + factor * q)
 
 
 @kernel
-def _power(x, quarters):
+def power(x, quarters):
     """`x` to the power of `quarters` / 4 (0 to 32), from square roots and products alone, so that it vectorizes."""
     x = math.sqrt(math.sqrt(x))
     y = np.float32(1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import BadInput, unknown
-from ..parameters import PARAMETERS, SILENCE_DB, Parameter, Parameters
+from ..parameters import SILENCE_DB, Parameter, Parameters, find
 from ..settings import GROUPS, STEMS
 from .midi import Control, Message, Pair, encode, parse
 
@@ -97,8 +97,8 @@ class Binding:
         for name, value in (("on", self.on), ("off", self.off)):
             if not 0 <= value <= 127:
                 raise BadInput(f"{name} is {value}: it must be between 0 and 127.")
-        if self.parameter in PARAMETERS:
-            info = PARAMETERS[self.parameter]
+        info = find(self.parameter)
+        if info:
             low, high = self.ends(info)
             if info.to_normalized(low) >= info.to_normalized(high):
                 raise BadInput(
@@ -119,8 +119,8 @@ class Binding:
     def __str__(self) -> str:
         """In one line, with the ends in the parameter's unit: "cc 7 on channel 1: bypass, toggle"."""
         parts = [f"{self.where}: {self.parameter}"]
-        if self.parameter in PARAMETERS and not PARAMETERS[self.parameter].choices:
-            info = PARAMETERS[self.parameter]
+        info = find(self.parameter)
+        if info and not info.choices:
             parts.append(" to ".join(map(info.format, self.ends(info))))
         parts += [self.kind] if self.kind != "absolute" else []
         parts += [word for word, true in (("14 bits", self.bits == 14), ("inverted", self.invert)) if true]
@@ -197,7 +197,7 @@ class _Link:
 
     def __init__(self, binding: Binding, parameters: Parameters) -> None:
         self.binding, self.parameters = binding, parameters
-        self.info = PARAMETERS[binding.parameter]
+        self.info = parameters[binding.parameter].info
         self.kind, self.number = parse(binding.control)
         self.low, self.high = binding.ends(self.info)
         self.lit = binding.kind in ("toggle", "momentary") or self.info.unit == "switch"
@@ -373,7 +373,7 @@ class Surface:
     def _work_with(self, bindings: list[Binding]) -> None:
         """Take `bindings`; those that were there before know what they knew."""
         before = {id(link.binding): link for link in self._links}
-        known = [binding for binding in bindings if binding.parameter in PARAMETERS]
+        known = [binding for binding in bindings if binding.parameter in self._parameters]
         self.bindings = bindings
         self._links = tuple(before.get(id(binding)) or _Link(binding, self._parameters) for binding in known)
 
@@ -428,7 +428,7 @@ class Surface:
         return [
             f"{self.name}: {binding.where} is bound to {binding.parameter!r}, which is no parameter here; it is kept."
             for binding in self.bindings
-            if binding.parameter not in PARAMETERS
+            if binding.parameter not in self._parameters
         ]
 
     @property

@@ -13,7 +13,6 @@ from numba import carray, float32, float64, from_dtype, int64, types
 
 from .. import engine
 from ..kernel import call_portaudio, callback, clock, kernel, load, numba_type, publish, thread_id, wait
-from ..settings import STEMS
 from . import player
 
 PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change
@@ -68,7 +67,7 @@ def prepare(
 
     `microphone` is its number among the inputs, from 0; None: there is none, nor a `singer`.
     """
-    mixed, stems, microphones = song.ring.shape[2], len(STEMS), int(microphone is not None)
+    mixed, stems, microphones = song.ring.shape[2], inner.moves.shape[1], int(microphone is not None)
     return State(
         fade_goal=np.ones(1, np.float32),
         engine=inner,
@@ -88,7 +87,7 @@ def prepare(
         worst=np.zeros(WORST, np.float64),
         block=np.zeros((PIECE, mixed), np.float32),
         output=np.zeros((PIECE, mixed), np.float32),
-        stems=engine.room(PIECE, mixed),
+        stems=engine.room(stems, PIECE, mixed),
         microphone=np.zeros((PIECE, microphones), np.float32),
     )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import BadInput, Unavailable, unknown
-from ..parameters import PARAMETERS, Parameters
+from ..parameters import Parameters, find
+from ..parameters import checked as parameter
 from ..settings import GROUPS, STEMS
 
 _FORMAT = 1
@@ -422,22 +423,20 @@ def _values(path: Path, document: Any) -> tuple[dict[str, float], list[str]]:
     for id, value in _table(path, document, "parameters").items():
         if isinstance(value, dict):
             raise BadInput(f'{path}: {id} is a table: write an id in quotes, as in "melody.gain_db" = -6.')
-        if id not in PARAMETERS:
+        info = find(id)
+        if info is None:
             warnings.append(f"{path}: this rtsep knows no parameter {id!r}; it is left as it is.")
             continue
         try:
-            values[id] = PARAMETERS[id].check(value)
-        except (BadInput, OverflowError):
-            text = PARAMETERS[id].range_text()
+            values[id] = info.check(value)
+        except BadInput:
+            text = info.range_text()
             raise BadInput(f"{path}: {id} is {value!r:.40}: it must be {text}.") from None
     return values, warnings
 
 
 def _checked(values: Mapping[str, float | str]) -> dict[str, float]:
-    for id in values:
-        if id not in PARAMETERS:
-            raise unknown("parameter", id, PARAMETERS)
-    return {id: PARAMETERS[id].check(value) for id, value in values.items()}
+    return {id: parameter(id).check(value) for id, value in values.items()}
 
 
 def _put(table: Any, values: Mapping[str, Any]) -> None:
@@ -451,11 +450,11 @@ def _put(table: Any, values: Mapping[str, Any]) -> None:
 def _put_values(document: Any, values: Mapping[str, float]) -> None:
     """Set the parameters: those that are known become `values`, those that are not stay."""
     table = document.setdefault("parameters", {})
-    for id in [id for id in table if id in PARAMETERS and id not in values]:
+    for id in [id for id in table if find(id) and id not in values]:
         del table[id]
     written = table.unwrap()
     for id, value in values.items():
-        info = PARAMETERS[id]
+        info = parameter(id)
         if id not in written or info.check(written[id]) != value:
             table[id] = info.format(value) if info.choices else float(value)
 

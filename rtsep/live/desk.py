@@ -14,7 +14,6 @@ from rich.text import Text
 
 from ..errors import BadInput, Unavailable
 from ..parameters import PARAMETERS
-from ..settings import GROUPS, STEMS
 from . import controls
 from .history import History
 from .painter import printable
@@ -36,13 +35,13 @@ _FALL_DB_PER_S = 20 / 1.7
 _LIMITED = 0.9  # gain of the limiter below which it is said to work
 _SAID_S = 3.0  # how long a message stands
 
-_NAMES = (*STEMS, *GROUPS, "microphone", "output")  # of the rows, in the order of their numbers, from 1
+_MOST_ROWS = 10  # in 24 lines, of which one is for messages
 _HELP = (
-    "1-8 row  up/down 1 dB  page 6 dB  home 0 dB  end -inf  m mute  s solo  c clips",
+    "1-9 row  up/down 1 dB  page 6 dB  home 0 dB  end -inf  m mute  s solo  c clips",
     "space panic  b bypass  u undo  p/P preset  l/L learn  f forget  ? more  q quit",
 )
 _KEYS = (
-    ("1 to 8", "choose a row"),
+    ("1 to 9", "choose a row"),
     ("left, right", "the row before, the next"),
     ("up, down", "its level by 1 dB"),
     ("page up, down", "its level by 6 dB"),
@@ -82,6 +81,7 @@ class Row:
     muted: bool = False
     soloed: bool | None = False  # None: it has no solo
     meter: Meter | None = None  # None: it is not measured
+    members: Sequence[int] = ()  # of a group, their numbers
     control: str = ""  # what of a controller moves it
 
 
@@ -132,7 +132,7 @@ class Picture:
         yield Text(_song(values))
         unity_at = round(_UNITY * (_FADER_WIDTH - 1))
         yield Text(f"{'':17}{'-inf':{unity_at}}{'0':3}12{'M S':>13} [{'-60':{_METER_WIDTH - 1}}0]", "dim")
-        for row in values.rows:
+        for row in _seen(values.rows, values.chosen):
             signs = [track] * _FADER_WIDTH
             signs[unity_at] = unity
             if row.ghost is not None:
@@ -164,17 +164,24 @@ class Picture:
         yield Text(printable(self.values.message), "bold")
 
 
+def _seen(rows: Sequence[Row], chosen: int) -> Sequence[Row]:
+    """As many of `rows` as there is room for, the one with the number `chosen` among them."""
+    place = next((place for place, row in enumerate(rows) if row.number == chosen), 0)
+    first = min(max(place - _MOST_ROWS // 2, 0), max(len(rows) - _MOST_ROWS, 0))
+    return rows[first : first + _MOST_ROWS]
+
+
 def _row(row: Row, fader: str, chosen: bool) -> Text:
     letters = f"{'M' if row.muted else '.'} {' ' if row.soloed is None else 'S' if row.soloed else '.'}"
     if row.meter:
         meter = f"[{bar(row.meter.level_db, _METER_WIDTH, row.meter.hold_db)}]"
     else:
-        members = GROUPS.get(row.name, ())
-        meter = f"{'= ' + ' + '.join(str(_NAMES.index(stem) + 1) for stem in members) if members else '':16}"
+        meter = f"{'= ' + ' + '.join(map(str, row.members)) if row.members else '':16.16}"
     clip = "CLIP" if row.meter and row.meter.clipped else ""
     tail = f"{clip} {row.control}".strip()
     tail = tail if len(tail) <= _TAIL_WIDTH else clip
-    line = f"{'>' if chosen else ' '}{row.number} {row.name:13} {fader} {row.value:>8} {letters} {meter} "
+    name = f"{row.number} {row.name}"
+    line = f"{'>' if chosen else ' '}{name:15.15} {fader} {row.value:>8} {letters} {meter} "
     text = Text(line, "bold" if chosen else "")
     text.append(tail, "bold red" if clip else "")
     return text
@@ -255,9 +262,10 @@ class Desk:
         self.stream, self.parameters = stream, stream.engine.parameters
         self._history, self._midi, self._presets = history, midi, presets
         heard = stream.state.microphone.shape[1] > 0
-        self._numbers = {name: i for i, name in enumerate(_NAMES, 1) if heard or name != "microphone"}
-        self._chosen = _NAMES[0]
-        self._holds = {name: Hold() for name in ("input", *_NAMES)}
+        names = (*stream.engine.stems, *stream.engine.groups, "microphone", "output")
+        self._numbers = {name: i for i, name in enumerate(names, 1) if heard or name != "microphone"}
+        self._chosen = names[0]
+        self._holds = {name: Hold() for name in ("input", *names)}
         self._cleared = stream.engine.meters.over.copy()
         self._preset: str | None = None
         self._help = False
@@ -311,7 +319,7 @@ class Desk:
         self.parameters.update({id: value}, by="terminal")
 
     def _toggle(self, id: str) -> None:
-        if id in PARAMETERS:
+        if id in self.parameters:
             self._set(id, 1 - self.parameters[id].value)
         else:
             self.say(f"the {self._chosen} has no solo")
@@ -323,7 +331,7 @@ class Desk:
             names = list(presets)
             at = names.index(self._preset) + step if self._preset in names else min(step, 0)
             self._preset = names[at % len(names)]
-            self.parameters.update(presets[self._preset].values, by="preset")
+            self.parameters.recall(presets[self._preset].values)
             self.say(f"preset {self._preset}")
         except (BadInput, Unavailable) as error:
             self.say(str(error))
@@ -343,7 +351,7 @@ class Desk:
             self.say("nothing was learned")
 
     def _forget(self) -> None:
-        ids = [id for id in PARAMETERS if id.startswith(f"{self._chosen}.")]
+        ids = [id for id in self.parameters if id.startswith(f"{self._chosen}.")]
         count = sum(self._midi.forget(id) for id in ids) if self._midi else 0
         self.say(f"{count} control{'' if count == 1 else 's'} of the {self._chosen} forgotten")
 
@@ -376,17 +384,18 @@ class Desk:
 
     def _rows(self, snapshot: dict[str, float], now: float) -> list[Row]:
         """The rows, with the levels behind their faders."""
-        state, surfaces = self.stream.engine.state, list(self._midi.surfaces.values()) if self._midi else []
+        engine, surfaces = self.stream.engine, list(self._midi.surfaces.values()) if self._midi else []
+        state = engine.state
         ghosts = {id: position for surface in surfaces for id, position in surface.ghosts().items()}
         bound = {binding.parameter: binding.control for surface in surfaces for binding in surface.bindings}
         heard: dict[str, tuple[float, int | None]]
-        heard = {stem: (state.meters.stems[s] * state.mix.gain[s], 2 + s) for s, stem in enumerate(STEMS)}
+        heard = {stem: (state.meters.stems[s] * state.mix.gain[s], 2 + s) for s, stem in enumerate(engine.stems)}
         heard["microphone"] = state.microphone.level[0] * state.microphone.controls[0], None
         heard["output"] = state.meters.output[0], 1
         rows = []
         for name, number in self._numbers.items():
             id = f"{name}.gain_db"
-            info, value = PARAMETERS[id], snapshot[id]
+            info, value = self.parameters[id].info, snapshot[id]
             solo = snapshot.get(f"{name}.solo")
             rows.append(
                 Row(
@@ -398,6 +407,7 @@ class Desk:
                     muted=snapshot[f"{name}.mute"] == 1,
                     soloed=None if solo is None else solo == 1,
                     meter=self._meter(name, float(heard[name][0]), now, heard[name][1]) if name in heard else None,
+                    members=[self._numbers[stem] for stem in engine.groups.get(name, ())],
                     control=bound.get(id, ""),
                 )
             )

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..errors import unknown
-from ..parameters import PARAMETERS, SILENCE_DB
+from ..parameters import SILENCE_DB, checked
 from .bindings import Binding
 from .midi import Control, Message
 
@@ -59,8 +58,7 @@ class Learner:
     """
 
     def __init__(self, parameter: str) -> None:
-        if parameter not in PARAMETERS:
-            raise unknown("parameter", parameter, PARAMETERS)
+        checked(parameter)
         self.parameter = parameter
         self.status = "Move a fader, press a button, or turn an encoder slowly down."
         self._tracks: dict[tuple[str, Control], _Track] = {}
@@ -137,7 +135,7 @@ class Learner:
 
     def _toggle(self, control: Control) -> Binding:
         """A fader toggles between silence and its default: its top would be a fright."""
-        info = PARAMETERS[self.parameter]
+        info = checked(self.parameter)
         return self._binding(control, kind="toggle", high=info.default if info.low == SILENCE_DB else None)
 
     def _binding(
@@ -168,7 +166,7 @@ def _turns(values: Sequence[int]) -> list[int]:
 
 def _told(binding: Binding) -> str:
     """What was learned, in a sentence."""
-    info = PARAMETERS[binding.parameter]
+    info = checked(binding.parameter)
     if binding.kind == "toggle" and not info.choices:
         low, high = map(info.format, binding.ends(info))
         return f"{binding.control}: each press sets {info.id} to {high} or {low}."

@@ -5,7 +5,7 @@ longer than the ring lasts leaves a gap, which is counted and filled with silenc
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import numpy as np
 from ..engine import Sound
 from ..errors import BadInput, Unavailable
 from ..offline.files import Writer
-from ..settings import STEMS
 from .callback import State
 
 _TURN_S = 0.05  # how often the ring is emptied
@@ -38,7 +37,14 @@ class Recorder:
     """
 
     def __init__(
-        self, state: State, folder: str | Path, *, sample_rate: float, latency: int, force: bool = False
+        self,
+        state: State,
+        folder: str | Path,
+        *,
+        stems: Sequence[str],
+        sample_rate: float,
+        latency: int,
+        force: bool = False,
     ) -> None:
         self.folder, self.lost, self.error = Path(folder), 0, ""
         self._state, self._read = state, 0
@@ -46,11 +52,11 @@ class Recorder:
         self._early = np.zeros((0, state.ring.shape[1]), np.float32)  # rows since the input whose output is to come
         self._latency = latency
         sung = ("microphone",) * state.microphone.shape[1]
-        paths = [self.folder / f"{name}.wav" for name in ("input", "output", *STEMS, *sung)]
+        paths = [self.folder / f"{name}.wav" for name in ("input", "output", *stems, *sung)]
         taken = next((path for path in paths if path.exists()), None)
         if taken is not None and not force:
             raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
-        self._delays = [0, latency, *[state.engine.stft.delayed.shape[1]] * len(STEMS), *[latency] * len(sung)]
+        self._delays = [0, latency, *[state.engine.stft.delayed.shape[1]] * len(stems), *[latency] * len(sung)]
         self._files = [
             Writer(path, sample_rate, 1 if path.stem in sung else self._channels, recording=True, force=force)
             for path in paths

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from ..engine import Engine, Sound
 from ..errors import BadInput, Unavailable
 from ..kernel import compiling, native
-from ..settings import STEMS
 from . import callback, devices, player
 from .player import Player
 from .record import Recorder
@@ -124,7 +123,7 @@ class Stream:
             channels = max(min(2, most_inputs - last, most_outputs), 1)
         singer, place = self._microphone(microphone, microphone_channel, 0 if self.player else channels)
         inputs = max(0 if self.player else channels, place + 1 if microphone is True and place is not None else 0)
-        columns = channels * (1 + len(STEMS)) if stems_out else max(channels, min(2, most_outputs))
+        columns = channels * (1 + len(self.engine.stems)) if stems_out else max(channels, min(2, most_outputs))
         if not self.virtual:
             if self._listening:
                 devices.check(self._input, "input", inputs, self.sample_rate)
@@ -465,7 +464,12 @@ def open_stream(
     warm_up()
     if record is not None:
         stream.recorder = Recorder(
-            stream.state, record, sample_rate=stream.sample_rate, latency=engine.latency, force=force
+            stream.state,
+            record,
+            stems=engine.stems,
+            sample_rate=stream.sample_rate,
+            latency=engine.latency,
+            force=force,
         )
     try:
         stream.start()

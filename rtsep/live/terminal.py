@@ -9,7 +9,6 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from ..errors import Unavailable
-from ..settings import STEMS
 from . import devices
 from .painter import painting
 from .singing import note_name
@@ -105,7 +104,8 @@ def decibels(level: float) -> str:
 def status(stream: Stream) -> str:
     """One line: levels, melody, load, xruns and latency."""
     meters, stats = stream.engine.meters, stream.stats()
-    stems = "  ".join(f"{stem} {decibels(level)}" for stem, level in zip(STEMS, meters.stems, strict=True))
+    levels = zip(stream.engine.stems, meters.stems, strict=True)
+    stems = "  ".join(f"{stem} {decibels(level)}" for stem, level in levels)
     return (
         f"in {decibels(meters.input[0])}  out {decibels(meters.output[0])} dB | {stems} {_note(stream):8} | "
         f"load {stats.load_median * 100:.1f} %  xruns {stats.xruns}  {stats.latency_ms:.1f} ms"
@@ -124,7 +124,7 @@ def faders(stream: Stream) -> Group:
     rows = [("input", meters.input[0], "")]
     rows += [
         (stem, level, f"fader {parameters[f'{stem}.gain_db'].text}")
-        for stem, level in zip(STEMS, meters.stems, strict=True)
+        for stem, level in zip(stream.engine.stems, meters.stems, strict=True)
     ]
     rows += [("output", meters.output[0], "")]
     lines = [

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..engine import Engine, process, room
 from ..errors import BadInput, Unavailable, unknown
-from ..settings import GROUPS, MOST_CHANNELS, STEMS, Settings
+from ..settings import MOST_CHANNELS, Settings
 from . import score as scores
 from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of, write_text
 
@@ -68,7 +68,7 @@ def separate(
     sample_rate : of an array, Hz, 8,000 to 192,000; a file has its own
     mode : a name of MODES
     settings : takes the place of `mode`
-    stems : which of STEMS and GROUPS to return; if left out, stems that add up to the source
+    stems : which of `Settings.stems` and `Settings.groups` to return; if left out, stems that add up to the source
     parameters : values by the ids of PARAMETERS, as {"hpss.separation": 2}
     mix : whether to return "mix" too: the stems as the faders of `parameters` weigh them
     score : where alone the melody is looked for: a MIDI or CSV file, or an array as for `Engine.prepare`
@@ -239,10 +239,12 @@ def separate_files(
 def _names(stems: Sequence[str] | None, mix: bool, settings: Settings) -> tuple[str, ...]:
     """The names of the sounds that are wanted, each once."""
     for stem in stems or ():
-        if stem not in (*STEMS, *GROUPS):
-            raise unknown("stem", stem, (*STEMS, *GROUPS))
+        if stem not in (*settings.stems, *settings.groups):
+            raise unknown("stem", stem, (*settings.stems, *settings.groups))
     if stems is None:
-        stems = STEMS if settings.melody else ("percussive", "harmonic", "residual")
+        stems = settings.stems
+        if not settings.melody and settings.groups:
+            stems = [stem for stem in (*stems[:-1], "harmonic", stems[-1]) if stem not in settings.groups["harmonic"]]
     return tuple(dict.fromkeys((*stems, *(["mix"] if mix else []))))
 
 
@@ -320,7 +322,7 @@ def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None =
     """
     channels, late, frames = engine.channels, engine.latency, 0
     block, mix = (np.zeros((BLOCK, channels), np.float32) for _ in range(2))
-    stems = room(BLOCK, channels)
+    stems = room(len(engine.stems), BLOCK, channels)
     silence = np.zeros((late, channels), np.float32)
     rest = [silence[start : start + BLOCK] for start in range(0, late, BLOCK)]
     done = length = 0  # samples that came out, samples of the source
@@ -338,8 +340,8 @@ def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None =
             [min(max(place + latency - done, 0), samples) for latency in (engine.stem_latency, late)]
             for place in (0, length)
         )
-        sounds = dict(zip(STEMS, parts[:, first[0] : end[0]], strict=True))
-        sounds |= {name: sum_of({stem: sounds[stem] for stem in members}) for name, members in GROUPS.items()}
+        sounds = dict(zip(engine.stems, parts[:, first[0] : end[0]], strict=True))
+        sounds |= {name: sum_of({stem: sounds[stem] for stem in members}) for name, members in engine.groups.items()}
         yield sounds | {"mix": mix[first[1] : end[1]]}
         done += samples
 
