@@ -1,0 +1,170 @@
+"""SI-SDR of drums split by templates: after a sound check, and by the kit that comes along.
+
+    python benchmarks/parts.py DATA [--out benchmarks/results]
+
+DATA is described in items.py. Items that hold a kick, a snare and a hi-hat of their own count; these three are scored,
+in the second half of their mix with the other drums. The sound check are the stems of the first half; a drum that is
+silent there is learned from another item, so that nothing is learned from what is scored. As these loops strike the
+same hits again, expect less of a drummer. "offline" is the same k-means and 400 multiplicative updates for all frames
+at once, at 2048/512 with symmetric windows; the oracle is the ratio mask of the true stems there.
+
+The last table is what the parts cost: the engine with ten components for each of four parts, beside that without.
+"""
+
+import argparse
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import librosa
+import numpy as np
+from engine import measure_blocks, rooms
+from items import items, means, read
+from table import RESULTS, publish, song, spread, write_json
+
+from rtsep.engine import Engine
+from rtsep.offline.evaluate import si_sdr
+from rtsep.offline.factorize import METHODS
+from rtsep.offline.learn import learn
+from rtsep.offline.render import separate
+from rtsep.settings import Settings
+from rtsep.templates import KITS, Templates, load
+
+SCORED = ("kick", "snare", "hihat")
+LIVE_MODES = ("live", "balanced", "quality")
+COMPONENTS, UPDATES, EXPONENT = 4, 400, 2
+DEEP_DB = 40
+
+
+def checked(name, found):
+    """What is played at the sound check of an item: {part: recordings}."""
+    stems, _ = found[name]
+    half = len(stems["kick"]) // 2
+    examples = {}
+    for part, sound in stems.items():
+        if np.abs(sound[:half]).max() > 1e-3:
+            examples[part] = [sound[:half]]
+        elif np.abs(sound).max() > 1e-3:
+            examples[part] = [others[part] for other, (others, _) in found.items() if other != name and part in others][
+                :1
+            ]
+    return {part: recordings for part, recordings in examples.items() if recordings}
+
+
+def spectra(sound):
+    return librosa.stft(sound.T)
+
+
+def magnitudes(transformed):
+    return np.sqrt((np.abs(transformed) ** 2).sum(0)).T
+
+
+def by_offline(examples, mix):
+    """The parts of `mix` by all its frames at once."""
+    rows, part_of = [], []
+    for number, recordings in enumerate(examples.values()):
+        frames = np.concatenate([magnitudes(spectra(sound)) for sound in recordings])
+        level = frames.sum(1)
+        frames = frames[level > level.max() * 10 ** (-DEEP_DB / 20)]
+        rows.append(METHODS["k-means"](frames, COMPONENTS, np.random.default_rng(1)))
+        part_of += [number] * COMPONENTS
+    templates, transformed = np.concatenate(rows), spectra(mix)
+    seen = magnitudes(transformed)
+    h = np.repeat(seen.sum(1, keepdims=True), len(templates), 1) / len(templates)
+    for _ in range(UPDATES):
+        h *= (seen / (h @ templates + 1e-9)) @ templates.T
+    models = np.stack([h[:, own] @ templates[own] for own in (np.array(part_of) == n for n in range(len(examples)))])
+    return resynthesized(examples, models, transformed, len(mix))
+
+
+def by_oracle(stems, mix):
+    return resynthesized(
+        stems, np.stack([magnitudes(spectra(stem)) for stem in stems.values()]), spectra(mix), len(mix)
+    )
+
+
+def resynthesized(names, models, transformed, samples):
+    masks = models**EXPONENT / (models**EXPONENT).sum(0).clip(1e-20)
+    return {
+        name: librosa.istft(transformed * mask.T, length=samples).T for name, mask in zip(names, masks, strict=True)
+    }
+
+
+def measured(name, found):
+    """SI-SDR of the scored parts in dB, by method."""
+    stems, rate = found[name]
+    mix, half = sum(stems.values()), len(stems["kick"]) // 2
+    examples, kit = checked(name, found), load(KITS["drums"])
+    got = {"mixture": dict.fromkeys(SCORED, mix)}
+    for mode in LIVE_MODES:
+        settings = Settings(mode)
+        templates = learn(examples, sample_rate=rate, components=COMPONENTS, settings=settings, splits="mix")
+        got[mode] = separate(mix, sample_rate=rate, settings=Settings(mode, templates=templates))
+        got[f"kit, {mode}"] = separate(
+            mix, sample_rate=rate, settings=Settings(mode, templates=replace(kit, splits="mix"))
+        )
+    got["offline"], got["oracle"] = by_offline(examples, mix), by_oracle(stems, mix)
+    return {
+        method: [si_sdr(stems[part][half:], sounds[part][half:]) for part in SCORED] for method, sounds in got.items()
+    }
+
+
+def cost(runs, seconds, rate=48000, block=128):
+    """Share of one core and worst block in percent, for each run: without and with parts."""
+    sizes = Settings().sizes(rate)
+    random, bins = np.random.default_rng(1), sizes.window_size // 2 + 1
+    rows = random.random((40, bins)).astype(np.float32) ** 4
+    rows /= rows.sum(1, keepdims=True)
+    templates = Templates(
+        ("a", "b", "c", "d"), rows, np.repeat(np.arange(4), 10), rate, sizes.window_size, sizes.synthesis_size
+    )
+    sound, deadline = song(2, seconds), block / rate
+    for name, given in (("without", None), ("40 components", templates)):
+        engine = Engine(Settings(templates=given))
+        engine.prepare(sample_rate=rate, channels=2, max_block=block)
+        arrays, times = rooms(block, 2, len(engine.stems)), np.zeros(len(sound) // block)
+        figures = []
+        for _ in range(runs + 1):
+            measure_blocks(engine.state, sound, *arrays, times)
+            figures.append([times.mean() / deadline * 100, times.max() / deadline * 100])
+        yield name, np.array(figures[1:]).T
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the tables")
+    parser.add_argument("--seconds", type=float, default=10, help="of music in a run of the second table")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE")
+    options = parser.parse_args()
+    found = {folder.name: read(folder) for folder, roles in items(options.data) if roles >= set(SCORED)}
+    if not found:
+        parser.error(f"{options.data} holds no item with {', '.join(SCORED)}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of clipped recordings
+        results = {name: measured(name, found) for name in found}
+    columns = list(next(iter(results.values())))
+    rows = [
+        [name, *(" / ".join(f"{value:.1f}" for value in result[method]) for method in columns)]
+        for name, result in results.items()
+    ]
+    average = {name: {method: [np.mean(result[method])] for method in columns} for name, result in results.items()}
+    rows += [[name, *(f"{result[method][0]:.2f}" for method in columns)] for name, result in means(average)]
+    costs = [[name, spread(share), spread(worst)] for name, (share, worst) in cost(options.runs, options.seconds)]
+    publish(
+        options.out / "parts.md",
+        [
+            (
+                "Drums after a sound check, and by the kit that comes along",
+                ["kick / snare / hi-hat, dB", *columns],
+                rows,
+            ),
+            ("Balanced, stereo, 48 kHz, blocks of 128", ["parts", "share of one core, %", "worst block, %"], costs),
+        ],
+    )
+    write_json(options.json, results)
+
+
+if __name__ == "__main__":
+    main()
