@@ -9,10 +9,11 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from . import __version__
-from .errors import BadInput, Unavailable, unknown
+from .errors import BadInput, Unavailable
 from .live.bindings import KINDS, TAKEOVERS
 from .live.controls import (
     PRESETS,
@@ -24,7 +25,7 @@ from .live.controls import (
     presets,
     save_preset,
 )
-from .parameters import PARAMETERS, Parameter
+from .parameters import PARAMETERS, Parameter, checked
 from .settings import GROUPS, MODES, STEMS, Settings
 
 
@@ -115,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder; - is standard output")
     separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join((*STEMS, *GROUPS))}")
     separate.add_argument("--score", metavar="FILE", help="MIDI or CSV file that tells where the melody is")
+    separate.add_argument("--by", metavar="B", help="let the score part the sound: track, hand or note (it must be "
+                          "aligned with the sound)")  # fmt: skip
+    separate.add_argument(
+        "--split-at", default="C4", metavar="PITCH", help="the lowest of the upper hand (default: C4)"
+    )
+    separate.add_argument(
+        "--tolerance", type=_positive, default=0.1, metavar="S", help="of the alignment (default: 0.1)"
+    )
     separate.add_argument("--mix", action="store_true", help="also write the mix with the faders as set")
     separate.add_argument("--format", default="wav", metavar="F", help="wav (32-bit float) or flac (24 bit)")
     separate.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="files at a time")
@@ -123,6 +132,23 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("-c", "--channels", type=int, metavar="N", help="channels of standard input")
     _engine_options(separate, "quality")
     separate.set_defaults(run=_separate)
+
+    learn = commands.add_parser(
+        "learn",
+        help="learn sounds that split a stem into parts",
+        description="Learn what parts sound like, from recordings of each alone or from a mix; --templates uses it.",
+    )
+    learn.add_argument("recordings", nargs="+", metavar="PART=FILE", help="a part alone; a part may have several")
+    learn.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
+    learn.add_argument("--splits", default="percussive", metavar="STEM", help="percussive (default), harmony, or "
+                       "mix: all that is heard")  # fmt: skip
+    learn.add_argument("--components", type=int, default=4, metavar="N", help="spectra of each part (default: 4)")
+    learn.add_argument("--method", default="k-means", metavar="M", help="k-means (default), nmf, spa, snpa, xray or "
+                       "autoencoder")  # fmt: skip
+    learn.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
+    learn.add_argument("--mode", default="balanced", metavar="M", help=f"{', '.join(MODES)} (default: balanced)")
+    learn.add_argument("--force", action="store_true", help="replace a file that exists")
+    learn.set_defaults(run=_learn)
 
     _midi_commands(commands.add_parser("midi", help="bind the controls of MIDI controllers"))
     _preset_commands(commands.add_parser("preset", help="keep and pass on levels"))
@@ -233,6 +259,10 @@ _PARAMETER_HELP = (
 
 def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
     parser.add_argument("--mode", metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
+    parser.add_argument("--templates", metavar="FILE", help="split a stem by what 'rtsep learn' has learned; 'drums' "
+                        "is a kit that comes along")  # fmt: skip
+    parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
+                        "learned)")  # fmt: skip
     parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
     parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
     parser.set_defaults(default_mode=mode)
@@ -246,12 +276,17 @@ def _hand_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:
+    if options.templates is not None:
+        from .templates import KITS, load
+
+        templates = load(KITS.get(options.templates, options.templates))
+        more["templates"] = replace(templates, splits=options.splits or templates.splits)
     return Settings(options.mode or options.default_mode, **more)
 
 
-def _assignments(options: argparse.Namespace) -> dict[str, float | str]:
+def _assignments(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
     """What --preset and --set say: values by the ids of parameters, those of --set unchecked."""
-    return _recalled(options) | _pairs(options.set)
+    return _there(_recalled(options), settings) | _pairs(options.set)
 
 
 def _recalled(options: argparse.Namespace) -> dict[str, float | str]:
@@ -261,6 +296,11 @@ def _recalled(options: argparse.Namespace) -> dict[str, float | str]:
     recalled = preset(options.preset)
     _warn(recalled.warnings)
     return dict(recalled.values)
+
+
+def _there(values: Mapping[str, float | str], settings: Settings) -> dict[str, float | str]:
+    """Those of the stems that there are: templates may have brought others."""
+    return {id: value for id, value in values.items() if id in PARAMETERS or id.rpartition(".")[0] in settings.stems}
 
 
 def _pairs(texts: list[str]) -> dict[str, float | str]:
@@ -298,16 +338,18 @@ def _hands(options: argparse.Namespace, remembered: tuple[str, ...]) -> Any:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    settings, assignments = _settings(options), _assignments(options)
+    settings = _settings(options)
+    assignments = _assignments(options, settings)
     from .demo import demo
 
     demo(settings, assignments, options.output, options.folder, options.seconds)
 
 
 def _live(options: argparse.Namespace) -> None:
-    remembered = ("mode", "input", "output", "rate", "block", "channels", "score")
-    assignments = _resume(options, remembered) | _assignments(options)
+    remembered = ("mode", "templates", "splits", "input", "output", "rate", "block", "channels", "score")
+    resumed = _resume(options, remembered)
     settings = _settings(options)
+    assignments = _there(resumed, settings) | _assignments(options, settings)
     from .perform import perform
 
     perform(
@@ -330,13 +372,15 @@ def _live(options: argparse.Namespace) -> None:
 
 
 def _karaoke(options: argparse.Namespace) -> None:
-    remembered = ("mode", "output", "mic", "mic_channel", "block")
-    assignments: dict[str, float | str] = {"melody.gain_db": -18.0} | _resume(options, remembered) | _recalled(options)
+    remembered = ("mode", "templates", "splits", "output", "mic", "mic_channel", "block")
+    resumed = _resume(options, remembered)
+    settings = _settings(options, transpose=True)
+    assignments: dict[str, float | str] = {"melody.gain_db": -18.0}
+    assignments |= _there(resumed | _recalled(options), settings)
     for id, value in (("melody.gain_db", options.guide), ("key.semitones", options.key)):
         if value is not None:
             assignments[id] = value
     assignments |= _pairs(options.set)
-    settings = _settings(options, transpose=True)
     from .karaoke import karaoke
 
     karaoke(
@@ -359,7 +403,11 @@ def _karaoke(options: argparse.Namespace) -> None:
 
 
 def _separate(options: argparse.Namespace) -> None:
-    settings, assignments = _settings(options), _assignments(options)
+    if options.by is not None:
+        _separate_by_score(options)
+        return
+    settings = _settings(options)
+    assignments = _assignments(options, settings)
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -397,6 +445,22 @@ def _separate(options: argparse.Namespace) -> None:
         tell(str(error))
     if errors:
         raise errors[-1]
+
+
+def _learn(options: argparse.Namespace) -> None:
+    settings = Settings(options.mode)
+    from .learn import learn_files
+
+    learn_files(
+        options.recordings,
+        options.output,
+        settings=settings,
+        components=options.components,
+        method=options.method,
+        parts=options.parts,
+        splits=options.splits,
+        force=options.force,
+    )
 
 
 def _midi_list(options: argparse.Namespace) -> None:
@@ -443,9 +507,7 @@ def _midi_map(options: argparse.Namespace) -> None:
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of a binding that are given on the command line."""
-    if options.parameter not in PARAMETERS:
-        raise unknown("parameter", options.parameter, PARAMETERS)
-    check = PARAMETERS[options.parameter].check
+    check = checked(options.parameter).check
     ends = {name: check(value) for name in ("low", "high") if (value := getattr(options, name)) is not None}
     fields = ("takeover", "kind", "bits", "channel")
     given = {name: value for name in fields if (value := getattr(options, name, None)) is not None}
@@ -462,7 +524,7 @@ def _preset_show(options: argparse.Namespace) -> None:
     shown = preset(options.name)
     _warn(shown.warnings)
     for id, value in shown.values.items():
-        print(f"{id} = {PARAMETERS[id].format(value)}")
+        print(f"{id} = {checked(id).format(value)}")
 
 
 def _preset_save(options: argparse.Namespace) -> None:
@@ -483,6 +545,26 @@ def _preset_export(options: argparse.Namespace) -> None:
 
 def _preset_import(options: argparse.Namespace) -> None:
     _warn(import_preset(options.file, options.name, force=options.force).warnings)
+
+
+def _separate_by_score(options: argparse.Namespace) -> None:
+    if options.score is None or len(options.files) != 1:
+        raise BadInput("--by needs one sound file and its --score.")
+    from .live.terminal import tell
+    from .offline.informed import separate_file_by_score
+
+    tell(f"by the score {options.score}, a few seconds for each minute of sound ...")
+    for path in separate_file_by_score(
+        options.files[0],
+        options.score,
+        options.output,
+        by=options.by,
+        split_at=options.split_at,
+        tolerance_s=options.tolerance,
+        format=options.format,
+        force=options.force,
+    ):
+        print(path)
 
 
 def _devices(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from signals import music
 
 from rtsep import STEMS, separate
 from rtsep.live.stream import warm_up
+from rtsep.offline.evaluate import si_sdr
 
 RATE = 48_000
 
@@ -50,7 +51,7 @@ def test_help_answers_without_loading_what_makes_sound():
     code += "print([name for name in ('numpy', 'numba', 'sounddevice', 'rich') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.rstrip().endswith("[]")
-    for command in ("demo", "live", "karaoke", "separate", "midi", "preset", "devices", "doctor"):
+    for command in ("demo", "live", "karaoke", "separate", "learn", "midi", "preset", "devices", "doctor"):
         assert command in result.stdout
 
 
@@ -140,6 +141,98 @@ def test_devices_are_listed_for_people_and_as_json():
     listed = json.loads(rtsep("devices", "--json").stdout)
     text = rtsep("devices").stdout
     assert all(device["name"] in text for device in listed) and "virtual" in text
+
+
+@pytest.fixture
+def kit(tmp_path):
+    """Recordings of two drums, and the two together."""
+    random, time_s = np.random.default_rng(1), np.arange(RATE) / RATE
+    hits = {
+        "kick": np.sin(2 * np.pi * 60 * time_s) * np.exp(-time_s / 0.05),
+        "hat": np.diff(random.standard_normal(RATE), 2, prepend=[0, 0]) * np.exp(-time_s / 0.02) / 8,
+    }
+    for name, hit in hits.items():
+        soundfile.write(tmp_path / f"{name}.wav", hit, RATE, subtype="FLOAT")
+    both = hits["kick"] + np.roll(hits["hat"], RATE // 2)
+    soundfile.write(tmp_path / "both.wav", 0.3 * both, RATE, subtype="FLOAT")
+    return hits | {"both": both}
+
+
+def test_parts_are_learned_from_recordings_and_split_files_and_what_is_heard_live(kit, config, tmp_path):
+    learned = rtsep("learn", "kick=kick.wav", "hat=hat.wav", "-o", "kit.rtsep", cwd=tmp_path)
+    assert learned.returncode == 0 and "8 templates of kick, hat" in learned.stderr, learned.stderr
+    assert_refused(rtsep("learn", "a=kick.wav", "-o", "kit.rtsep", cwd=tmp_path), 2, "kit.rtsep", "--force")
+    result = rtsep("separate", "both.wav", "--templates", "kit.rtsep", "-o", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    stems = {path.stem: soundfile.read(path)[0] for path in (tmp_path / "out" / "both").glob("*.wav")}
+    assert set(stems) == {"kick", "hat", "melody", "harmony", "residual"}
+    first, second = slice(0, RATE // 4), slice(RATE // 2, 3 * RATE // 4)
+    for name, there, away in (("kick", first, second), ("hat", second, first)):
+        assert (stems[name][there] ** 2).sum() > 100 * (stems[name][away] ** 2).sum(), name
+    live = "live", "-i", "both.wav", "-o", "virtual", "--templates", "kit.rtsep", "--set", "kick.gain_db=-12"
+    result = rtsep(*live, "--record", "take", cwd=tmp_path)
+    assert result.returncode == 0 and (tmp_path / "take" / "hat.wav").exists(), result.stderr
+    assert '"kick.gain_db" = -12.0' in (config / "sessions" / "live.toml").read_text()
+    again = rtsep("live", "--resume", "--seconds", "0.3", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert rtsep("preset", "save", "soft kick").returncode == 0
+    plain = rtsep("live", "-i", "virtual", "-o", "virtual", "--preset", "soft kick", "--seconds", "0.2")
+    assert plain.returncode == 0, plain.stderr
+    assert rtsep("midi", "bind", "kick.gain_db", "cc 9", "--port", "A Box").returncode == 0
+    assert_refused(rtsep("live", "-o", "virtual", "--set", "kick.mute=on"), 2, "unknown parameter 'kick.mute'")
+
+
+def test_the_parts_of_a_mix_are_found_blindly_and_the_kit_that_comes_along_splits_drums(kit, config, tmp_path):
+    blind = rtsep("learn", "both.wav", "--parts", "2", "--components", "2", "-o", "blind.rtsep", cwd=tmp_path)
+    assert blind.returncode == 0 and "4 templates of 1, 2" in blind.stderr, blind.stderr
+    result = rtsep(
+        "separate", "both.wav", "--templates", "drums", "--stems", "kick,percussive", "-o", "out", cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in (tmp_path / "out" / "both").iterdir()} == {"kick.wav", "percussive.wav", "f0.csv"}
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["learn", "kick=kick.wav", "hat.wav", "-o", "x.rtsep"], ["hat.wav", "kick=hat.wav"]),
+        (["learn", "melody=kick.wav", "-o", "x.rtsep"], ["'melody' is reserved"]),
+        (["learn", "kick=none.wav", "-o", "x.rtsep"], ["no file none.wav"]),
+        (["learn", "kick=silence.wav", "-o", "x.rtsep"], ["silen"]),
+        (["learn", "kick=kick.wav", "--method", "magic", "-o", "x.rtsep"], ["unknown method 'magic'"]),
+        (["learn", "kick=kick.wav", "--splits", "drums", "-o", "x.rtsep"], ["'drums'", "percussive"]),
+        (["live", "--templates", "none.rtsep", "-o", "virtual"], ["none.rtsep"]),
+        (["live", "--templates", "kick.wav", "-o", "virtual"], ["kick.wav"]),
+        (["separate", "kick.wav", "--by", "hand", "-o", "out"], ["--score"]),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_with_a_sentence(arguments, words, kit, tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+    assert_refused(rtsep(*arguments, cwd=tmp_path), 2, *words)
+    assert not (tmp_path / "x.rtsep").exists()
+
+
+def test_a_piece_is_parted_by_its_score_into_hands_that_add_up(tmp_path):
+    time_s, score = np.arange(2 * RATE) / RATE, ["onset_s,duration_s,midi"]
+    hands = {"lower": np.zeros(2 * RATE), "upper": np.zeros(2 * RATE)}
+    for pitch, onset_s in ((48, 0.1), (72, 0.1), (76, 0.4), (52, 0.6), (79, 0.9), (55, 1.1)):
+        age = np.maximum(time_s - onset_s, 0)
+        f0 = 440 * 2 ** ((pitch - 69) / 12)
+        tone = sum(np.sin(2 * np.pi * f0 * n * age) / n for n in range(1, 8)) * np.exp(-age / 0.4)
+        hands["lower" if pitch < 60 else "upper"] += 0.1 * tone * (time_s >= onset_s) * (time_s < onset_s + 0.5)
+        score.append(f"{onset_s},0.5,{pitch}")
+    (tmp_path / "piece.csv").write_text("\n".join(score))
+    soundfile.write(tmp_path / "piece.wav", sum(hands.values()), RATE, subtype="FLOAT")
+    arguments = "separate", "piece.wav", "--score", "piece.csv", "--by", "hand", "--split-at", "C4", "-o", "out"
+    result = rtsep(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    stems = {path.stem: soundfile.read(path)[0] for path in (tmp_path / "out" / "piece").iterdir()}
+    assert set(stems) == {"lower", "upper", "residual"}
+    np.testing.assert_allclose(sum(stems.values()), sum(hands.values()), atol=1e-6)
+    for name, true in hands.items():
+        assert si_sdr(true, stems[name]) > si_sdr(true, sum(hands.values())) + 8, name
+    assert_refused(rtsep(*arguments, cwd=tmp_path), 2, "exists already", "--force")
+    assert_refused(rtsep(*arguments[:5], "thumb", "-o", "other", cwd=tmp_path), 2, "'thumb'")
 
 
 @pytest.fixture

@@ -51,6 +51,8 @@ def run(script, *arguments, **options):
             ["Latency in samples", "State of a stereo engine", "In detail", "Share of one core"],
         ),
         ("callback.py", ["--seconds", "0.2"], ["Blocks of 128 lost"]),
+        ("nmf.py", ["--seconds", "2", "--runs", "1"], ["The default solver"]),
+        ("midi.py", ["--seconds", "1", "--messages", "3"], []),
     ],
 )
 def test_a_benchmark_of_speed_prints_its_tables(script, arguments, titles):
@@ -85,6 +87,23 @@ def test_a_benchmark_of_quality_prints_its_table(tmp_path, data, script, argumen
     row = next(line for line in printed.splitlines() if "con_bundled_song" in line)
     assert row.count("/") >= figures
     assert files <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_benchmark_of_parts_prints_its_tables(tmp_path):
+    random, time_s = np.random.default_rng(1), np.arange(24_000) / 48_000
+    hits = {"kick": np.sin(2 * np.pi * 60 * time_s), "snare": np.sin(2 * np.pi * 300 * time_s) ** 9}
+    hits["hihat"] = random.standard_normal(24_000) / 8
+    folder = tmp_path / "data" / "con_drums"
+    folder.mkdir(parents=True)
+    for number, (name, hit) in enumerate(hits.items()):
+        played = np.roll(np.tile(hit * np.exp(-time_s / 0.03), 4), number * 8000)
+        soundfile.write(folder / f"{name}.wav", 0.3 * played, 48_000)
+    stems = [{"role": name, "file": f"{name}.wav", "channels": 1} for name in hits]
+    (folder / "meta.json").write_text(json.dumps({"channels": 1, "sample_rate": 48000, "stems": stems}))
+    arguments = tmp_path / "data", "--out", tmp_path, "--seconds", "0.5", "--runs", "1"
+    printed = run("benchmarks/parts.py", *arguments)
+    row = next(line for line in printed.splitlines() if "con_drums" in line)
+    assert row.count("/") == 2 * 9 and "40 components" in printed and (tmp_path / "parts.md").exists()
 
 
 def test_the_engine_runs_in_the_loop_of_the_example():

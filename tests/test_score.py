@@ -1,4 +1,4 @@
-"""score: where a melody may lie, read from MIDI files and tables made here."""
+"""score: where a melody may lie, and all notes, read from MIDI files and tables made here."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtsep.errors import BadInput
-from rtsep.offline.score import STEP_S, fits, load
+from rtsep.offline.score import STEP_S, Note, fits, load, note_name, notes_of, pitch_of
 
 SEMITONE = 2 ** (1 / 12)
 EXACT = dict(tolerance_s=0, tolerance_cents=0)
@@ -305,3 +305,108 @@ def test_a_score_of_quite_another_length_than_the_song_is_told():
     for other in (6.6, 41):
         assert f"after 10.0 s, the song after {other:.1f} s" in fits(sounding, other)
     assert "empty" in fits(np.zeros((5, 2), np.float32), 10) and "empty" in fits(np.zeros((0, 2), np.float32), 10)
+
+
+# Notes
+
+
+def pedal(moves, channel=0):
+    """A MIDI track of the sustain pedal's `moves` (beat, value)."""
+    made, before = mido.MidiTrack(), 0
+    for beat, value in moves:
+        change = mido.Message("control_change", control=64, value=value, channel=channel)
+        made.append(change.copy(time=round(beat * BEAT) - before))
+        before = round(beat * BEAT)
+    return made
+
+
+def test_all_notes_are_read_with_their_tracks_in_the_order_of_their_onsets(tmp_path):
+    conductor = track([], tempos=[(0, 60), (2, 120)])
+    tracks = track([(1, 3, 60), (0, 1, 72)], "Right"), track([(1, 2, 48)], " Left "), track([(0, 1, 36)], channel=9)
+    assert notes_of(midi(tmp_path, conductor, *tracks, track([(3, 4, 50)]))) == [
+        Note(0, 1, 72, "Right", 80),
+        Note(1, 1, 48, "Left", 80),
+        Note(1, 1.5, 60, "Right", 80),
+        Note(2.5, 0.5, 50, "track 5", 80),
+    ]
+
+
+def test_notes_of_a_file_of_one_track_are_those_of_its_channels(tmp_path):
+    joined = mido.merge_tracks([track([(0, 1, 60)], channel=0), track([(1, 2, 64)], channel=2)])
+    assert [note.track for note in notes_of(midi(tmp_path, joined, kind=0))] == ["channel 1", "channel 3"]
+
+
+def test_each_note_has_its_own_velocity(tmp_path):
+    loud, soft = (mido.Message("note_on", note=60, velocity=velocity) for velocity in (120, 3))
+    made = mido.MidiTrack([loud, soft.copy(time=BEAT), mido.Message("note_off", note=60, time=BEAT)])
+    assert notes_of(midi(tmp_path, made)) == [Note(0, 0.5, 60, "channel 1", 120), Note(0.5, 0.5, 60, "channel 1", 3)]
+
+
+@pytest.mark.parametrize(
+    ("moves", "durations"),
+    (
+        ([], (1, 1, 1)),
+        ([(0, 127), (5, 0)], (5, 3, 1)),  # the last begins at 5 beats
+        ([(0.5, 64), (2.5, 63)], (2.5, 1, 1)),
+        ([(0.5, 100), (0.9, 0), (2.9, 70), (3.5, 80), (4, 0)], (1, 2, 1)),
+        ([(1, 127), (2, 0)], (2, 1, 1)),
+        ([(0, 127), (1, 0)], (1, 1, 1)),
+        ([(2.5, 127)], (1, 4, 1)),  # held to the end of the song
+    ),
+)
+def test_the_sustain_pedal_prolongs_the_notes_of_its_channel(tmp_path, moves, durations):
+    notes = track([(0, 1, 60), (2, 3, 64), (5, 6, 67)], tempos=[(0, 60)]), track([(0, 1, 40)], channel=1)
+    found = notes_of(midi(tmp_path, *notes, pedal(moves)))
+    lasting = {note.pitch: note.duration_s for note in found}
+    assert lasting == dict(zip((60, 64, 67, 40), (*durations, 1), strict=True))
+    sung = load(midi(tmp_path, *notes, pedal(moves)), **EXACT, track=1)
+    assert only_pitches(sung)[0] == (0, 100, 60)  # a melody ends with the key
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        "onset_s,midi,duration_s,velocity\n0.1,69,0.25,90\n0.5,71,0.25,20\n",
+        "start_s,end_s,pitch_hz,velocity\n0.1,0.35,443,90\n0.5,0.75,490,20\n",
+    ),
+)
+def test_notes_of_a_table_are_rounded_to_semitones(tmp_path, text):
+    found = notes_of(table(tmp_path, text))
+    assert [note[2:] for note in found] == [(69, "", 90), (71, "", 20)]
+    np.testing.assert_allclose([note[:2] for note in found], [(0.1, 0.25), (0.5, 0.25)])
+
+
+def test_notes_of_a_table_without_velocity_have_a_middle_one(tmp_path):
+    assert notes_of(table(tmp_path, "0.5,440,0.25\n")) == [Note(0.5, 0.25, 69, "", 64)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    (
+        ("time_s,f0_hz\n0,200\n", "is a curve of pitches"),
+        ("onset_s,midi,duration_s\n", "holds no notes"),
+        ("onset_s,midi,duration_s\n1,60,-1\n", "ends before it begins"),
+        ("onset_s,midi,duration_s,velocity\n1,60,1,loud\n", "no number for velocity in its row 1"),
+    ),
+)
+def test_a_table_without_notes_is_refused(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message):
+        notes_of(table(tmp_path, text))
+
+
+def test_files_without_notes_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="no notes but drums"):
+        notes_of(midi(tmp_path, track(TUNE, channel=9)))
+    with pytest.raises(BadInput, match=r"name a \.mid, \.midi or \.csv"):
+        notes_of(table(tmp_path, "0,200,1\n", "song.txt"))
+    with pytest.raises(BadInput, match="there is no file"):
+        notes_of(tmp_path / "none.mid")
+
+
+def test_pitches_have_names():
+    assert [note_name(pitch) for pitch in (21, 60, 61, 108, 0)] == ["A0", "C4", "C#4", "C8", "C-1"]
+    assert all(pitch_of(note_name(pitch)) == pitch for pitch in range(128))
+    assert [pitch_of(name) for name in ("c4", "Bb3", " f#2 ", "Cb4", "B#3")] == [60, 58, 42, 59, 60]
+    for name in ("H4", "C", "4", "C44", "C##4", "60", ""):
+        with pytest.raises(BadInput, match="is no pitch"):
+            pitch_of(name)

@@ -4,14 +4,17 @@ A score narrows the search of whoever follows a melody: in each step of 10 ms it
 there is none. Where several notes sound at once the highest is the melody, the "skyline" of Uitdenbogerd and Zobel,
 "Melodic matching techniques for large music databases", ACM Multimedia 1999; there a note also ends where a lower
 one begins, here it sounds on.
+
+Who separates by a score wants every note instead: `notes_of`.
 """
 
 import csv
 import io
 import os
 import re
+from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +31,11 @@ STEP_S = 0.01
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, 5000.0
 _LONGEST_S = 6 * 3600.0
 _COARSEST_CURVE_S = 0.05  # between pitches; what is coarser and has three columns without names is notes
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _BRIEF = 0.1  # a part that sounds less than this share of the longest is no melody
+_MIDI = (".mid", ".midi")
 _DRUMS = 9  # MIDI channel, from 0
+_SUSTAIN, _DOWN = 64, 64  # the controller of the pedal, and the value from which it is down
 _MELODY = re.compile(r"\b(melod|vocal|voice|lead|sing)", re.IGNORECASE)
 _FORMS = "time_s,f0_hz or onset_s,duration_s (or offset_s),pitch_hz (or midi)"
 
@@ -37,10 +43,20 @@ _Table = NDArray[np.float64]
 _Region = tuple[float, float, float, float]  # start and end in seconds, lowest and highest pitch in Hz
 
 
+class Note(NamedTuple):
+    """A note of a score."""
+
+    onset_s: float
+    duration_s: float  # as long as it sounds: the sustain pedal prolongs it
+    pitch: int  # MIDI number, 60 for C4
+    track: str = ""  # name of its track, or "channel 1" in a MIDI file of one track
+    velocity: int = 64  # 1 to 127
+
+
 class _Part(NamedTuple):
     number: int  # of the track or channel, from 1
     name: str
-    notes: _Table  # (notes, 3) onset and end in seconds, pitch in Hz
+    notes: _Table  # (notes, 4) onset and end in seconds, pitch in Hz, velocity
 
 
 def load(
@@ -74,18 +90,10 @@ def load(
         raise BadInput(f"tolerance_s is {tolerance_s}: it must lie between 0 and 10 s.")
     if not 0 <= tolerance_cents <= 1200:
         raise BadInput(f"tolerance_cents is {tolerance_cents}: it must lie between 0 and 1200.")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"there is no file {path}: check the name of the score.") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}.") from error
-    kind = path.suffix.lower()
-    if kind in (".mid", ".midi"):
-        notes = _choose(_parts(path, content), track, path).notes
+    content = _content(path)
+    if _is_midi(path):
+        notes = _choose(_parts(path, content), track, path).notes[:, :3]
         regions = _widened(_checked_notes(notes, path), tolerance_s)
-    elif kind != ".csv":
-        raise BadInput(f"{path} is no score: name a .mid, .midi or .csv file.")
     elif track is not None:
         raise BadInput(f"{path} has no tracks such as {track!r}: leave the track out, or name a MIDI file.")
     else:
@@ -98,6 +106,54 @@ def load(
     return _hull(regions, tolerance_cents)
 
 
+def notes_of(path: str | os.PathLike[str]) -> list[Note]:
+    """All notes of a score in the order of their onsets, those of drums left out.
+
+    Parameters
+    ----------
+    path : a MIDI file (.mid, .midi), or a table (.csv) with the columns onset_s, duration_s or offset_s, pitch_hz or
+        midi, and perhaps velocity; its pitches are rounded to semitones, and it is one track without a name
+
+    Raises
+    ------
+    BadInput : for what is not there, neither MIDI nor a table, without notes, or for impossible values.
+    """
+    path = Path(path)
+    content = _content(path)
+    if _is_midi(path):
+        parts = _parts(path, content, pedal=True)
+        if not parts:
+            raise BadInput(f"{path} holds no notes but drums: is it the right file?")
+    else:
+        table = _table(path, content)
+        if "f0_hz" in table[0]:
+            raise BadInput(f"{path} is a curve of pitches: notes have onset_s, duration_s and pitch_hz.")
+        notes = _notes(table, path)
+        strong = "velocity" in table[0]
+        velocity = _column(table, path, "velocity") if strong else np.full(len(notes), Note._field_defaults["velocity"])
+        parts = [_Part(1, "", np.column_stack([notes, velocity]))]
+    found = []
+    for part in parts:
+        for onset, end, pitch, velocity in _checked_notes(part.notes, path):
+            midi = round(69 + 12 * np.log2(pitch / 440))
+            found.append(Note(float(onset), float(end - onset), midi, part.name, int(velocity)))
+    return sorted(found)
+
+
+def note_name(pitch: int) -> str:
+    """The name of a MIDI number: 60 is "C4"."""
+    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def pitch_of(name: str) -> int:
+    """The MIDI number of a name like "C4", "f#3" or "Bb-1"; raises `BadInput` for any other."""
+    found = re.fullmatch(r"([a-gA-G])([#b]?)(-?\d)", name.strip())
+    if not found:
+        raise BadInput(f"{name!r} is no pitch: write it like C4, F#3 or Bb5.")
+    letter, sign, octave = found.groups()
+    return _NAMES.index(letter.upper()) + {"#": 1, "b": -1, "": 0}[sign] + 12 * (int(octave) + 1)
+
+
 def fits(score: NDArray[np.float32], duration_s: float) -> str | None:
     """A sentence of warning if `score` (steps, 2) can hardly be that of a song of `duration_s` seconds, else None."""
     sounding = np.flatnonzero(score[:, 1])
@@ -107,6 +163,22 @@ def fits(score: NDArray[np.float32], duration_s: float) -> str | None:
     if 0.25 * duration_s <= end <= 1.5 * duration_s:
         return None
     return f"The score ends after {end:.1f} s, the song after {duration_s:.1f} s: is it the score of this song?"
+
+
+def _content(path: Path) -> bytes:
+    """What is in the file of a score; `BadInput` unless its name says that it is one."""
+    if path.suffix.lower() not in (*_MIDI, ".csv"):
+        raise BadInput(f"{path} is no score: name a .mid, .midi or .csv file.")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"there is no file {path}: check the name of the score.") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}.") from error
+
+
+def _is_midi(path: Path) -> bool:
+    return path.suffix.lower() in _MIDI
 
 
 def _hull(regions: Iterable[_Region], tolerance_cents: float) -> NDArray[np.float32]:
@@ -244,12 +316,15 @@ def _check_pitches(pitches: _Table, path: Path) -> None:
     wrong = pitches[(pitches < _LOWEST_HZ) | (pitches > _HIGHEST_HZ)]
     if len(wrong):
         raise BadInput(
-            f"{path} has a pitch of {wrong[0]:g} Hz: a melody lies between {_LOWEST_HZ:g} and {_HIGHEST_HZ:g} Hz."
+            f"{path} has a pitch of {wrong[0]:g} Hz: it must lie between {_LOWEST_HZ:g} and {_HIGHEST_HZ:g} Hz."
         )
 
 
-def _parts(path: Path, content: bytes) -> list[_Part]:
-    """The tracks of a MIDI file that have notes other than drums; of a file with one track, its channels."""
+def _parts(path: Path, content: bytes, *, pedal: bool = False) -> list[_Part]:
+    """The tracks of a MIDI file that have notes other than drums; of a file with one track, its channels.
+
+    With `pedal` notes end when they fall silent, else when the key is let go.
+    """
     try:
         song = mido.MidiFile(file=io.BytesIO(content), clip=True)
     except Exception as error:  # of many kinds, some of them only in damaged files
@@ -272,11 +347,14 @@ def _parts(path: Path, content: bytes) -> list[_Part]:
         return float(seconds[last] + (beat - beats[last]) * tempos[last] * 1e-6)
 
     by_channel = len(song.tracks) == 1
+    held = _pedaled(song.tracks) if pedal else {}
     parts = []
     for number, track in enumerate(song.tracks, 1):
         notes = defaultdict(list)
-        for channel, onset, end, midi in _track_notes(track):
-            notes[channel + 1 if by_channel else number].append((second(onset), second(end), midi))
+        for channel, onset, end, midi, velocity in _track_notes(track):
+            own = channel + 1 if by_channel else number
+            silence = _silenced(end, held.get(channel, ()))
+            notes[own].append((second(onset), second(silence), midi, velocity))
         for own, found in sorted(notes.items()):
             table = np.array(sorted(found), float)
             table[:, 2] = _hertz(table[:, 2])
@@ -292,19 +370,41 @@ def _timed(track: Iterable[Any]) -> Iterator[tuple[int, Any]]:
         yield tick, message
 
 
-def _track_notes(track: Iterable[Any]) -> Iterator[tuple[int, int, int, int]]:
-    """Channel (from 0), onset and end in ticks, and MIDI pitch of the notes of a track, drums left out."""
-    begun: dict[tuple[int, int], int] = {}
+def _pedaled(tracks: Sequence[Iterable[Any]]) -> dict[int, list[tuple[int, int]]]:
+    """When each channel's sustain pedal goes down and up, in ticks; at the end of the song it goes up."""
+    events = sorted((event for track in tracks for event in _timed(track)), key=lambda event: event[0])
+    held: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    down: dict[int, int] = {}
+    for tick, message in events:
+        if message.is_cc(_SUSTAIN) and message.value >= _DOWN:
+            down.setdefault(message.channel, tick)
+        elif message.is_cc(_SUSTAIN) and message.channel in down:
+            held[message.channel].append((down.pop(message.channel), tick))
+    for channel, tick in down.items():
+        held[channel].append((tick, events[-1][0]))
+    return held
+
+
+def _silenced(end: int, held: Sequence[tuple[int, int]]) -> int:
+    """When a note ends whose key is let go at tick `end`."""
+    last = bisect(held, end, key=lambda times: times[0]) - 1
+    return max(end, held[last][1]) if last >= 0 else end
+
+
+def _track_notes(track: Iterable[Any]) -> Iterator[tuple[int, int, int, int, int]]:
+    """Channel (from 0), onset and end in ticks, MIDI pitch and velocity of the notes of a track, drums left out."""
+    begun: dict[tuple[int, int], tuple[int, int]] = {}
     tick = 0
     for tick, message in _timed(track):
         if message.type in ("note_on", "note_off") and message.channel != _DRUMS:
             key = message.channel, message.note
             if key in begun:  # one that sounds and is struck again begins anew
-                yield message.channel, begun.pop(key), tick, message.note
+                onset, velocity = begun.pop(key)
+                yield message.channel, onset, tick, message.note, velocity
             if message.type == "note_on" and message.velocity > 0:
-                begun[key] = tick
-    for (channel, midi), onset in begun.items():
-        yield channel, onset, tick, midi
+                begun[key] = tick, message.velocity
+    for (channel, midi), (onset, velocity) in begun.items():
+        yield channel, onset, tick, midi, velocity
 
 
 def _choose(parts: list[_Part], track: str | int | None, path: Path) -> _Part:
@@ -330,13 +430,13 @@ def _choose(parts: list[_Part], track: str | int | None, path: Path) -> _Part:
 
 def _sounding_s(part: _Part) -> float:
     """How long at least one note of `part` sounds."""
-    onsets, ends, _ = part.notes.T
+    onsets, ends = part.notes.T[:2]
     until = np.maximum.accumulate(ends)
     return float(np.maximum(ends - np.maximum(onsets, np.append(0, until[:-1])), 0).sum())
 
 
 def _like_a_melody(part: _Part) -> tuple[float, float]:
     """Larger for what plays one note at a time, to a tenth; of equals, for the higher one."""
-    onsets, ends, pitches = part.notes.T
+    onsets, ends, pitches = part.notes.T[:3]
     durations = ends - onsets
     return round(_sounding_s(part) / max(durations.sum(), 1e-9), 1), float(np.log(pitches).mean())
