@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .dsp import windows
 from .errors import BadInput, Unavailable, unknown
-from .parameters import PARAMETERS
+from .parameters import PARAMETERS, find
 from .settings import HIGHEST_RATE, LOWEST_RATE, Sizes
 
 Spectra = NDArray[np.float32]  # (components, bins) rows sum to 1
@@ -209,7 +209,7 @@ def check_names(parts: Iterable[str]) -> None:
     for part in parts:
         if not part or len(part) > _LONGEST or not set(part) <= _LETTERS:
             raise BadInput(f"{part!r} is no name for a part: take 1 to {_LONGEST} of a to z, 0 to 9, - and _.")
-        if part in _RESERVED:
+        if part in _RESERVED or find(f"{part}.mute") is None:  # its faders would look like ours, written wrongly
             raise BadInput(f"the name {part!r} is reserved: choose another, say my-{part}.")
         if part in taken:
             raise BadInput(f"the name {part!r} is taken: give each part a name of its own.")
