@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     live.add_argument("--force", action="store_true", help="replace files that exist")
     live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
+    live.add_argument("--learn", action="append", default=[], metavar="NAME", help="a stem to be learned while it "
+                      "sounds: choose its row, press n, let it sound, press n")  # fmt: skip
     live.add_argument("--plain", action="store_true", help="one status line in place of the view")
     _hand_options(live)
     _engine_options(live, "balanced")
@@ -348,7 +350,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _live(options: argparse.Namespace) -> None:
     remembered = ("mode", "templates", "splits", "input", "output", "rate", "block", "channels", "score")
     resumed = _resume(options, remembered)
-    settings = _settings(options)
+    settings = _settings(options, learn=tuple(options.learn))
     assignments = _there(resumed, settings) | _assignments(options, settings)
     from .perform import perform
 

@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import complex64, float32, int64
@@ -18,12 +18,14 @@ from .errors import BadInput
 from .kernel import compiling, kernel
 from .parameters import INDEX, Parameters
 from .settings import MOST_CHANNELS, STEMS, Settings
-
-if TYPE_CHECKING:
-    from .templates import Templates
+from .templates import Templates, check_names
 
 Sound = NDArray[np.float32]
 
+LEARNED, LEFT = 6, 16
+"""Most templates of a part that is learned while it sounds, and of all that is left."""
+
+_NOTHING, _MIX, _AHEAD = -1, -2, -3  # what templates split: the mix into parts alone, or into parts and what is left
 _FADER = ("gain_db", "mute", "solo")
 _GAIN, _MUTE, _SOLO = range(3)
 _LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _DUCK = (
@@ -55,7 +57,7 @@ class State(NamedTuple):
     faders: int64[:, ::1]  # (faders, 3) where the gain, mute and solo of each stem and group are among the targets
     moves: int64[:, ::1]  # (faders, stems) whether it moves the stem
     ducked: int64[::1]  # (stems,) whether it rests with the melody
-    split: int64[::1]  # (1,) the row of `whole` that templates split; -1: none; as many as there are: the mix
+    split: int64[::1]  # (1,) the row of `whole` that templates split, or _NOTHING, _MIX, _AHEAD
     transposing: int64[::1]  # (1,) whether the key may be changed
     # memory: cleared by reset
     position: int64[::1]  # (1,) of the next sample in the song, for its score; a player sets it
@@ -146,13 +148,15 @@ def _frame(state):
 @kernel
 def _split(state, magnitude):
     """From the masks of percussive, melody and harmony to those of the stems, for a frame of `magnitude` (bins,)."""
-    row = 0
-    if state.split[0] == state.whole.shape[0]:
+    row, split = 0, state.split[0]
+    if split == _MIX:
         nmf.process(state.nmf, magnitude, state.masks)
         return
+    if split == _AHEAD:
+        row = _take_out(state, magnitude)
     for m in range(state.whole.shape[0]):
         mask = state.whole[m]
-        if m != state.split[0]:
+        if m != split:
             whole = state.masks[row]
             for k in range(whole.shape[0]):
                 whole[k] = mask[k]
@@ -166,6 +170,24 @@ def _split(state, magnitude):
             for k in range(part.shape[0]):
                 part[k] = share[k] * mask[k]
             row += 1
+
+
+@kernel
+def _take_out(state, magnitude):
+    """Write the masks of the parts and weigh the others by what they leave; how many parts there are."""
+    nmf.process(state.nmf, magnitude, state.shares)
+    if nmf.empty(state.nmf):
+        state.shares[-1] = 1
+    parts, left = state.shares.shape[0] - 1, state.shares[-1]
+    for p in range(parts):
+        share, part = state.shares[p], state.masks[p]
+        for k in range(part.shape[0]):
+            part[k] = share[k]
+    for m in range(state.whole.shape[0]):
+        mask = state.whole[m]
+        for k in range(mask.shape[0]):
+            mask[k] *= left[k]
+    return parts
 
 
 @kernel
@@ -219,16 +241,23 @@ def reset(state):
     meters.reset(state.meters)
 
 
-def _split_by(templates: "Templates | None", bins: int) -> nmf.State:
-    """A state that knows `templates`, or none."""
+def _split_by(templates: Templates | None, learn: int, bins: int) -> nmf.State:
+    """A state that knows `templates`, or has room to `learn` so many parts."""
     if templates is None:
-        state = nmf.prepare(bins, 0, 0)
+        state = nmf.prepare(bins, LEARNED * learn + LEFT, learn + 1) if learn else nmf.prepare(bins, 0, 0)
         nmf.fill(state, np.zeros((0, bins)), ())
         return state
     state = nmf.prepare(bins, len(templates.spectra), len(templates.parts))
     nmf.fill(state, templates.spectra, templates.part_of)
     state.sweeps[0], state.exponent[0] = templates.sweeps, templates.exponent
     return state
+
+
+def _split_of(settings: Settings) -> int:
+    """What the state's `split` is to be."""
+    if settings.templates is None:
+        return _AHEAD if settings.learn else _NOTHING
+    return _MIX if settings.templates.splits == "mix" else STEMS.index(settings.templates.splits)
 
 
 def _regions(score: ArrayLike) -> Sound:
@@ -271,10 +300,13 @@ class Engine:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        parts = self.settings.templates.parts if self.settings.templates else ()
-        self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER), np.float32)
+        learn = self.settings.learn
+        if learn:
+            check_names(learn)
+        parts = self.settings.templates.parts if self.settings.templates else learn
+        self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER) + len(learn), np.float32)
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
-        self.parameters = Parameters(self._targets, defaults, parts)
+        self.parameters = Parameters(self._targets, defaults, parts, learn)
         self._state: State | None = None
 
     def prepare(
@@ -313,7 +345,7 @@ class Engine:
                 [[int(stem == fader or stem in groups.get(fader, ())) for stem in stems] for fader in faders]
             ),
             ducked=np.array([int(stem == "melody") for stem in stems]),
-            split=np.array([(*STEMS[:-1], "mix").index(templates.splits) if templates else -1]),
+            split=np.array([_split_of(self.settings)]),
             transposing=np.array([int(self.settings.transpose)]),
             position=np.zeros(1, np.int64),
             phase=np.zeros(1, np.int64),
@@ -328,7 +360,7 @@ class Engine:
                 regions,
                 enabled=self.settings.melody,
             ),
-            nmf=_split_by(templates, bins),
+            nmf=_split_by(templates, len(self.settings.learn), bins),
             mix=mix.prepare(sample_rate, sizes.hop_size, len(stems)),
             key=key.prepare(sample_rate, channels),
             microphone=microphone.prepare(sample_rate, channels),
@@ -343,7 +375,7 @@ class Engine:
             share=np.zeros(bins, np.float32),
             whole=np.zeros((len(STEMS) - 1, bins), np.float32),
             portion=np.zeros(bins, np.float32),
-            shares=np.zeros((len(templates.parts) if templates else 0, bins), np.float32),
+            shares=np.zeros((len(templates.parts) if templates else len(self.settings.learn) + 1, bins), np.float32),
             masks=np.zeros((len(stems) - 1, bins), np.float32),
         )
         self._block = np.zeros((max_block, channels), np.float32)

@@ -129,6 +129,11 @@ def faders(stem: str) -> Iterator[Parameter]:
     yield _switch(f"{stem}.solo", f"{stem} solo")
 
 
+def learning(stem: str) -> Parameter:
+    """The switch that is on while a stem is being learned."""
+    return _switch(f"{stem}.learn", f"learn {stem}")
+
+
 def _table() -> Iterator[Parameter]:
     for stem in (*STEMS, *GROUPS):
         yield from faders(stem)
@@ -172,7 +177,7 @@ def find(id: str) -> Parameter | None:
     stem = id.rpartition(".")[0]
     if id in PARAMETERS or not stem or get_close_matches(stem, _STEMS, 1, _ALIKE):
         return PARAMETERS.get(id)
-    return next((info for info in faders(stem) if info.id == id), None)
+    return next((info for info in (*faders(stem), learning(stem)) if info.id == id), None)
 
 
 def checked(id: str) -> Parameter:
@@ -229,17 +234,24 @@ class Parameters(Mapping[str, Control]):
     Whoever changes one, from whatever thread, does it here: a change is one store into the array of targets, towards
     which the sound glides, and everybody who watches is told.
 
-    `defaults` (values by id) are what `reset` goes back to. `parts` are stems beside those of STEMS; the array of
-    targets has the parameters of PARAMETERS, and then theirs.
+    `defaults` (values by id) are what `reset` goes back to. `parts` are stems beside those of STEMS, of which some
+    `learn`; the array of targets has the parameters of PARAMETERS, and then theirs.
 
     Raises
     ------
     BadInput : for an unknown id, or a value out of range or not a number; nothing is changed then.
     """
 
-    def __init__(self, targets: Any, defaults: Mapping[str, float] | None = None, parts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        targets: Any,
+        defaults: Mapping[str, float] | None = None,
+        parts: Iterable[str] = (),
+        learn: Iterable[str] = (),
+    ) -> None:
         self._targets = targets
         self._infos = PARAMETERS | {info.id: info for part in parts for info in faders(part)}
+        self._infos |= {info.id: info for info in map(learning, learn)}
         self._index = {id: index for index, id in enumerate(self._infos)}
         self._lock = RLock()
         self._watching: tuple[Told, ...] = ()

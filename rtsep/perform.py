@@ -10,6 +10,7 @@ from .live.desk import Desk
 from .live.devices import VIRTUAL, find
 from .live.history import History
 from .live.keyboard import keys
+from .live.sampler import Sampler
 from .live.stream import Source, open_stream, warm_up
 from .live.terminal import status, summary, tell, watch
 from .offline import score as scores
@@ -74,6 +75,8 @@ def perform(
         hands.on(stream) as (session, midi),
         keys() as pressed,
     ):
+        if settings.learn:
+            Sampler(stream, tell)
         desk = Desk(stream, history=History(engine.parameters), midi=midi)
         tell(f"{stream.description}. Ctrl-C ends.")
 

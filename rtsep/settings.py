@@ -83,6 +83,8 @@ class Settings:
     transpose : whether the parameter key.semitones may change the key, which adds latency to the output
     templates : spectra of parts into which one of the stems is split, which then is a group, or the whole mix;
         None for none
+    learn : names of stems that are still to be learned while it sounds, in place of `templates`: they are taken out of
+        the mix before the others share what is left, and are silent until then
 
     Raises
     ------
@@ -100,13 +102,16 @@ class Settings:
     melody: bool = None  # type: ignore[assignment]
     transpose: bool = False
     templates: "Templates | None" = field(default=None, compare=False)
+    learn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
         for each in fields(self):
-            if getattr(self, each.name) is None and each.name != "templates":
+            if getattr(self, each.name) is None and each.name in MODES[self.mode]:
                 object.__setattr__(self, each.name, MODES[self.mode][each.name])
+        if self.learn and self.templates:
+            raise BadInput("either templates split the sound or parts of it are learned: leave one of them out.")
         _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")
         _within("harmonic_s", self.harmonic_s, 0, 1, "s")
         _within("lookahead_s", self.lookahead_s, 0, self.harmonic_s / 2, "s (half of harmonic_s)")
@@ -126,7 +131,7 @@ class Settings:
         """
         split = self.templates
         if split is None:
-            return STEMS
+            return (*self.learn, *STEMS)
         if split.splits == "mix":
             return (*split.parts, STEMS[-1])
         return tuple(name for stem in STEMS for name in (split.parts if stem == split.splits else (stem,)))
@@ -136,7 +141,7 @@ class Settings:
         """Sums of stems: GROUPS, and what `templates` split; none where they split the mix."""
         split = self.templates
         if split is None:
-            return GROUPS
+            return GROUPS | {"accompaniment": (*self.learn, *GROUPS["accompaniment"])}
         if split.splits == "mix":
             return {}
         groups = {split.splits: split.parts}

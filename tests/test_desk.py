@@ -251,9 +251,9 @@ class Midi:
 class Stand:
     """A desk at a stream that is called by hand."""
 
-    def __init__(self, channels=2, microphone=None, mode="live", **options):
+    def __init__(self, channels=2, microphone=None, mode="live", learn=(), **options):
         self.stream = Stream(
-            Engine(Settings(mode)), "virtual", sample_rate=RATE, channels=channels, microphone=microphone
+            Engine(Settings(mode, learn=learn)), "virtual", sample_rate=RATE, channels=channels, microphone=microphone
         )
         self.parameters, self.changes = self.stream.engine.parameters, []
         self.desk = Desk(self.stream, **options)
@@ -406,6 +406,17 @@ def test_learning_is_begun_by_a_key_and_ended_by_the_same_or_escape():
     stand.press("escape", "escape")
     assert midi.done == ["melody.gain_db", "cancel", "melody.mute", "cancel"]
     assert stand.desk.view().values.message == "nothing was learned"
+
+
+def test_a_row_of_a_part_that_learns_its_sound_begins_and_ends_by_a_key():
+    stand = Stand(learn=("organ",))
+    assert [found.name for found in stand.values().rows][:2] == ["organ", "percussive"]
+    stand.press("n")
+    assert stand["organ.learn"] == 1 and stand.changes == [({"organ.learn"}, "terminal")]
+    stand.press("n")
+    assert stand["organ.learn"] == 0
+    stand.press("2", "n")
+    assert len(stand.changes) == 2 and "--learn" in stand.desk.view().values.message
 
 
 def test_what_was_learned_is_told_once(clock):

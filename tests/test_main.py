@@ -192,6 +192,15 @@ def test_the_parts_of_a_mix_are_found_blindly_and_the_kit_that_comes_along_split
     assert {path.name for path in (tmp_path / "out" / "both").iterdir()} == {"kick.wav", "percussive.wav", "f0.csv"}
 
 
+def test_a_stem_may_be_named_that_is_learned_while_it_sounds(config, tmp_path):
+    live = "live", "-i", "virtual", "-o", "virtual", "--learn", "organ", "--learn", "hum", "--seconds", "1"
+    result = rtsep(*live, "--set", "organ.learn=on", "--set", "hum.gain_db=-inf", "--record", tmp_path / "take")
+    assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
+    assert {path.stem for path in (tmp_path / "take").iterdir()} == {"input", "output", "organ", "hum", *STEMS}
+    kept = (config / "sessions" / "live.toml").read_text()
+    assert '"hum.gain_db" = -inf' in kept and "organ.learn" not in kept
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -204,6 +213,8 @@ def test_the_parts_of_a_mix_are_found_blindly_and_the_kit_that_comes_along_split
         (["live", "--templates", "none.rtsep", "-o", "virtual"], ["none.rtsep"]),
         (["live", "--templates", "kick.wav", "-o", "virtual"], ["kick.wav"]),
         (["separate", "kick.wav", "--by", "hand", "-o", "out"], ["--score"]),
+        (["live", "-o", "virtual", "--learn", "melody"], ["'melody' is reserved"]),
+        (["live", "-o", "virtual", "--learn", "organ", "--templates", "drums"], ["leave one of them out"]),
     ],
 )
 def test_what_cannot_be_learned_is_refused_with_a_sentence(arguments, words, kit, tmp_path):

@@ -131,6 +131,12 @@ def _flip(bank, idle):
 
 
 @kernel
+def empty(state):
+    """Whether there are no templates."""
+    return state.count[state.bank[0]] == 0
+
+
+@kernel
 def reset(state):
     """Forget the sound; templates stay."""
     state.activations[:] = 0

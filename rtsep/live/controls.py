@@ -281,18 +281,23 @@ class Session:
             self._save()
 
     def _watch(self, before: Mapping[str, float], by: str) -> None:
-        self._changed = self._changed or not _PASSING.issuperset(before)
+        self._changed = self._changed or not all(map(_passes, before))
 
     def _save(self) -> None:
         self._changed = False  # first: a change that comes while the file is written is not lost
         try:
-            values = {id: value for id, value in self._parameters.snapshot().items() if id not in _PASSING}
+            values = {id: value for id, value in self._parameters.snapshot().items() if not _passes(id)}
             save_session(self._command, values, self._settings)
         except (BadInput, Unavailable) as error:
             self._changed = True
             if not self._told:
                 self._told = True
                 self._tell(f"the session is not kept: {error}")
+
+
+def _passes(id: str) -> bool:
+    """Whether this is a matter of a moment."""
+    return id in _PASSING or id.endswith(".learn")
 
 
 def _session(command: str) -> Path:

@@ -53,6 +53,7 @@ _KEYS = (
     ("u", "undo"),
     ("p, P", "the preset after, before"),
     ("l, L", "learn its level, its mute"),
+    ("n", "learn its sound, and end"),
     ("escape", "end learning, or this page"),
     ("f", "forget the row's controls"),
     ("c", "clear CLIP"),
@@ -306,6 +307,8 @@ class Desk:
             self._learn(f"{chosen}.gain_db" if key == "l" else f"{chosen}.mute")
         elif key == "f":
             self._forget()
+        elif key == "n":
+            self._sample()
         elif key == "c":
             self._cleared = self.stream.engine.meters.over.copy()
         elif key == "?":
@@ -343,6 +346,14 @@ class Desk:
             self._cancel()
         else:
             self._midi.learn(parameter)
+
+    def _sample(self) -> None:
+        """Begin to learn the sound of the chosen row, or end it."""
+        id = f"{self._chosen}.learn"
+        if id in self.parameters:
+            self._set(id, 1 - self.parameters[id].value)
+        else:
+            self.say("only the rows that --learn has named learn a sound")
 
     def _cancel(self) -> None:
         if self._midi and self._midi.learning:

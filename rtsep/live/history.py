@@ -27,8 +27,8 @@ class _Step:
 class History:
     """Remembers the last 100 steps of `parameters`, whatever thread makes them; `clock` gives seconds.
 
-    Moves of two knobs at the same time are two steps. What undo does, and what the guide of karaoke does by itself, is
-    not remembered.
+    Moves of two knobs at the same time are two steps. What undo does, what the guide of karaoke does by itself, and
+    the learning of a stem are not remembered.
     """
 
     def __init__(self, parameters: Parameters, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class History:
             return self._steps.pop() if self._steps else None
 
     def _watch(self, before: Mapping[str, float], by: str) -> None:
-        if by in ("undo", "duck"):
+        if by in ("undo", "duck") or all(id.endswith(".learn") for id in before):
             return
         with self._lock:
             now = self._clock()

@@ -136,7 +136,7 @@ class Stream:
             self.player.state if self.player else player.empty(channels),
             singer.state if singer else player.empty(1),
             microphone=place,
-            ring=int(_RING_S * self.sample_rate) if record else 0,
+            ring=int(_RING_S * self.sample_rate) if record or self.engine.settings.learn else 0,
         )
         self._native = native(self.state)
 
@@ -308,6 +308,18 @@ class Stream:
         # Meanwhile a piece or more may have been written over the oldest.
         lapped = int(self.state.microphone_written[0]) + callback.PIECE - len(ring) - first
         sound[: max(lapped, 0)] = 0
+        return sound
+
+    def heard(self) -> int:
+        """How many samples have come in; counted only while something is recorded or learned."""
+        return int(self.state.written[0])
+
+    def last_heard(self) -> Sound:
+        """What has come in within the last seconds (samples, channels), as far as it is kept; see `heard`."""
+        ring, written = self.state.ring, self.heard()
+        # Meanwhile a piece may be written over the oldest.
+        count = min(written, len(ring) - 2 * callback.PIECE)
+        sound: Sound = ring[np.arange(written - count, written) % len(ring), : self.engine.channels]
         return sound
 
     def revive(self) -> bool:

@@ -28,8 +28,10 @@ Example = Name | NDArray[np.floating[Any]]
 MOST_COMPONENTS = 64
 """Of one part."""
 
+SILENT = 1e-4
+"""A peak below it (-80 dBFS) is none."""
+
 _DEEP_DB = 40  # frames so far below the loudest of a part are its silence
-_SILENT = 1e-4  # a peak below -80 dBFS
 _LOUD, _CLIPPED = 0.9, 4  # a wave that is so loud and stays at its very peak for so many samples is cut off there
 _MOST_FRAMES = 2000  # of a part; of more, these are drawn by chance
 _BLOCK = 256  # frames transformed at a time
@@ -72,7 +74,7 @@ def learn(
     random = np.random.default_rng(_SEED)
     spectra = []
     for part, own in sounds.items():
-        frames = _frames(own, sizes, random)
+        frames = sounding(own, sizes, random)
         if len(frames) < max(components, 2):
             raise BadInput(
                 f"{part!r} has {len(frames)} frames that sound, too few for {components} components: give a longer "
@@ -112,7 +114,7 @@ def learn_blind(
     sounds, rate = _load({"1": [example]}, sample_rate)
     sizes = settings.sizes(rate)
     random = np.random.default_rng(_SEED)
-    frames, count = _frames(sounds["1"], sizes, random), parts * components
+    frames, count = sounding(sounds["1"], sizes, random), parts * components
     if len(frames) < count:
         raise BadInput(
             f"{len(frames)} frames sound, too few for {parts} parts of {components} components: give a longer "
@@ -161,7 +163,7 @@ def _blocks(frames: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]
         yield start, frames[start : start + _BLOCK]
 
 
-def _frames(sounds: Sequence[Sound], sizes: Sizes, random: np.random.Generator) -> Sound:
+def sounding(sounds: Sequence[Sound], sizes: Sizes, random: np.random.Generator) -> Sound:
     """Magnitudes (frames, bins) of the frames of `sounds` that are not silence."""
     weights = windows.pair(*sizes[:3])[0] ** 2
     powers = []
@@ -205,7 +207,7 @@ def _check_sound(sound: Sound, name: str) -> None:
         raise BadInput(f"{name} is empty or of shape {sound.shape}: it must be (samples, channels).")
     if not np.isfinite(sound).all():
         raise BadInput(f"{name} holds what is no number: record it again.")
-    if np.abs(sound).max() < _SILENT:
+    if np.abs(sound).max() < SILENT:
         raise BadInput(f"{name} is silent: record it again, louder.")
     peak = np.abs(sound).max()
     flat = sliding_window_view(np.abs(sound) == peak, min(_CLIPPED, len(sound)), 0).all(-1)

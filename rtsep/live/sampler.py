@@ -1,0 +1,88 @@
+"""Learning while it sounds: what is heard while a part's switch is on becomes its stem.
+
+Hold the switch `<part>.learn` (a key, a pedal, a note) while the sound plays, hummed or clapped if need be, and let go:
+its templates are learned from those seconds, templates of all that is left from the seconds before, and both are put
+into the idle bank of the solver, which changes over with the next frame. After "user-guided" separation by templates:
+Smaragdis and Mysore, "Separation by humming: user-guided sound extraction from monophonic mixtures", WASPAA 2009.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Lock, Thread
+
+import numpy as np
+
+from ..dsp import nmf
+from ..engine import LEARNED, LEFT, Sound
+from ..errors import BadInput
+from ..offline.factorize import k_means
+from ..offline.learn import SILENT, sounding
+from ..templates import Spectra
+from .stream import Stream
+
+_LEAST_S = 0.3  # of holding
+_SEED = 1
+
+
+class Sampler:
+    """Learns the parts of `stream` that are to be learned, each time one is held; `tell` hears what came of it."""
+
+    def __init__(self, stream: Stream, tell: Callable[[str], object]) -> None:
+        self._stream, self._parameters, self._tell = stream, stream.engine.parameters, tell
+        self._parts = stream.engine.settings.learn
+        self._held: dict[str, tuple[int, Sound]] = {}  # since which sample, and what was heard before
+        self._known: dict[str, Spectra] = {}
+        self._lock, self._threads = Lock(), list[Thread]()
+        self._parameters.watch(self._watch)
+
+    def _watch(self, before: Mapping[str, float], by: str) -> None:
+        for part in self._parts:
+            if f"{part}.learn" not in before:
+                continue
+            if self._parameters[f"{part}.learn"].value:
+                self._held[part] = self._stream.heard(), self._stream.last_heard()
+                self._tell(f"{part}: let it sound, and let go")
+            elif part in self._held:
+                self._threads.append(Thread(target=self._learn, args=(part, *self._held.pop(part)), daemon=True))
+                self._threads[-1].start()
+
+    def wait(self) -> None:
+        """Return when all that was held is learned, or cannot be."""
+        while self._threads:
+            self._threads.pop().join()
+
+    def _learn(self, part: str, start: int, earlier: Sound) -> None:
+        """Make templates of what was heard since the sample `start`, and of what was `earlier`."""
+        with self._lock:
+            held = self._stream.last_heard()[-max(self._stream.heard() - start, 0) :]
+            seconds = len(held) / self._stream.sample_rate
+            try:
+                if seconds < _LEAST_S:
+                    raise BadInput(f"{seconds:.1f} s are too short: hold it for a second or two.")
+                self._known[part] = self._templates(held, LEARNED)
+            except BadInput as error:
+                self._tell(f"{part} is not learned: {error}")
+                return
+            self._fill(earlier)
+        self._tell(f"{part} is learned from {seconds:.1f} s")
+
+    def _fill(self, earlier: Sound) -> None:
+        """Give the engine all that is known, and what is left."""
+        bins = self._stream.engine.sizes.window_size // 2 + 1
+        left = [np.full((1, bins), 1 / bins, np.float32)]  # so that no part takes what nobody knows
+        with suppress(BadInput):  # nothing else has sounded yet
+            left.append(self._templates(earlier, LEFT - 1))
+        groups = [
+            *(self._known.get(part, np.zeros((0, bins), np.float32)) for part in self._parts),
+            np.concatenate(left),
+        ]
+        part_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+        nmf.fill(self._stream.engine.state.nmf, np.concatenate(groups), part_of)
+
+    def _templates(self, sound: Sound, most: int) -> Spectra:
+        if np.abs(sound).max(initial=0) < SILENT:
+            raise BadInput("nothing sounded: hold it while it plays.")
+        random = np.random.default_rng(_SEED)
+        frames = sounding([sound], self._stream.engine.sizes, random)
+        templates: Spectra = k_means(frames, min(most, len(frames) // 2), random).astype(np.float32)
+        return templates

@@ -1,0 +1,147 @@
+"""Sampler: what is held becomes a stem within a second, without a click, and what cannot be learned is told of."""
+
+import numpy as np
+import pytest
+from signals import noise, tune
+
+from rtsep import BadInput, Engine, Settings
+from rtsep.live.history import History
+from rtsep.live.sampler import Sampler
+from rtsep.live.stream import Stream, warm_up
+from rtsep.offline.evaluate import si_sdr
+from rtsep.settings import GROUPS, STEMS
+
+RATE, BLOCK = 48_000, 480
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled():
+    warm_up()
+
+
+class Desk:
+    """A device that is called by hand, whose stream learns `parts`."""
+
+    def __init__(self, *parts, mode="balanced", channels=1):
+        self.engine = Engine(Settings(mode, learn=parts))
+        self.stream = Stream(self.engine, "virtual", sample_rate=RATE, channels=channels)
+        self.stream.state.fade[0] = 1
+        self.told: list[str] = []
+        self.sampler = Sampler(self.stream, self.told.append)
+        self.parameters = self.engine.parameters
+
+    def hear(self, sound):
+        """What comes out while `sound` (samples, channels) comes in."""
+        outputs = np.zeros((len(sound), int(self.stream.state.channels[1])), np.float32)
+        for start in range(0, len(sound), BLOCK):
+            block = sound[start : start + BLOCK].copy()
+            heard = np.zeros((len(block), outputs.shape[1]), np.float32)
+            self.stream.callback(block, heard, len(block), None, None)
+            outputs[start : start + len(block)] = heard
+        return outputs[:, :1] if sound.shape[1] == 1 else outputs
+
+    def hold(self, part, sound):
+        """Learn `part` from `sound`; the last sentence that was told."""
+        self.parameters[f"{part}.learn"] = "on"
+        came = self.hear(sound)
+        self.parameters[f"{part}.learn"] = "off"
+        self.sampler.wait()
+        return came, self.told[-1]
+
+
+def hiss(seconds, level=0.1, seed=1):
+    return noise(round(seconds * RATE), level=level, seed=seed)
+
+
+def chord(seconds, *pitches):
+    return sum(tune(round(seconds * RATE), RATE, (pitch,), 30) for pitch in pitches) * np.float32(0.3 / len(pitches))
+
+
+def test_what_is_held_becomes_a_stem_of_its_own():
+    desk = Desk("organ")
+    desk.hear(hiss(2))
+    desk.parameters["organ.solo"] = "on"
+    assert not desk.hear(hiss(0.5))[RATE // 4 :].any()  # nothing is known yet
+    _, told = desk.hold("organ", chord(2, 220, 277))
+    assert told == "organ is learned from 2.0 s"
+    late = desk.engine.latency
+    desk.hear(hiss(0.3))  # past the change
+    true, other = chord(2, 220, 277), hiss(2, seed=7)
+    got = desk.hear(true + other)
+    true, got = true[RATE // 2 : -late], got[RATE // 2 + late :]
+    assert si_sdr(true, got) > si_sdr(true, (true + other[RATE // 2 : -late])) + 10
+    desk.parameters.update({"organ.solo": "off", "organ.mute": "on"})
+    desk.hear(hiss(0.2))
+    true, other = chord(2, 220, 277), hiss(2, seed=8)
+    got = desk.hear(true + other)[RATE // 2 + late :]
+    assert si_sdr(other[RATE // 2 : -late], got) > 12
+
+
+def test_nothing_is_lost_and_nothing_clicks_while_a_part_is_learned():
+    desk = Desk("organ", channels=2)
+    sound = np.repeat(np.concatenate([hiss(1), chord(1, 330), hiss(2) + chord(2, 330)]), 2, 1)
+    came = [desk.hear(sound[:RATE])]
+    came.append(desk.hold("organ", sound[RATE : 2 * RATE])[0])
+    came.append(desk.hear(sound[2 * RATE :]))
+    late = desk.engine.latency
+    assert np.array_equal(np.concatenate(came)[late:], sound[:-late])
+
+
+def test_several_parts_are_learned_one_after_the_other_and_anew():
+    desk = Desk("low", "high")
+    assert desk.engine.stems == ("low", "high", *STEMS)
+    assert desk.engine.groups == GROUPS | {"accompaniment": ("low", "high", *GROUPS["accompaniment"])}
+    desk.hear(hiss(1, 0.01))
+    assert "is learned" in desk.hold("low", chord(1, 110))[1]
+    desk.hear(hiss(1, 0.01))
+    assert "is learned" in desk.hold("high", chord(1, 1500))[1]
+    late = desk.engine.latency
+    for part, pitch in (("low", 110), ("high", 1500)):
+        desk.parameters[f"{part}.solo"] = "on"
+        desk.hear(hiss(0.3, 0.01))
+        got = desk.hear(chord(1, 110) + chord(1, 1500))[RATE // 2 + late :]
+        assert si_sdr(chord(1, pitch)[RATE // 2 : -late], got) > 12, part
+        desk.parameters[f"{part}.solo"] = "off"
+    assert "is learned" in desk.hold("low", chord(1, 600))[1]
+    desk.parameters["low.solo"] = "on"
+    desk.hear(hiss(0.3, 0.01))
+    got = desk.hear(chord(1, 600))[RATE // 2 + late :]
+    assert si_sdr(chord(1, 600)[RATE // 2 : -late], got) > 12
+
+
+def test_what_cannot_be_learned_is_told_and_changes_nothing():
+    desk = Desk("organ")
+    desk.hear(hiss(0.5))
+    assert desk.hold("organ", np.zeros((RATE, 1), np.float32))[1].endswith("nothing sounded: hold it while it plays.")
+    assert "too short" in desk.hold("organ", chord(0.1, 220))[1]
+    desk.parameters["organ.solo"] = "on"
+    desk.hear(hiss(0.3))
+    assert not desk.hear(chord(0.5, 220)).any()
+
+
+def test_more_than_is_kept_is_learned_from_the_last_seconds():
+    desk = Desk("organ")
+    desk.hear(hiss(1))
+    told = desk.hold("organ", np.concatenate([chord(6, 1000), chord(8, 220)]))[1]
+    seconds = float(told.split()[-2])
+    assert 7.5 < seconds <= 8
+    state = desk.engine.state.nmf
+    bank = state.bank[0]
+    own = state.templates[bank, : state.count[bank]][state.part[bank, : state.count[bank]] == 0]
+    peaks = own.argmax(1) * RATE / desk.engine.sizes.window_size
+    assert (np.abs(peaks - 220) < 30).all(), peaks
+
+
+def test_the_switch_is_neither_undone_nor_found_on_another_engine():
+    desk = Desk("organ")
+    history = History(desk.parameters)
+    desk.parameters["melody.gain_db"] = -6
+    desk.parameters["organ.learn"] = "on"
+    assert history.undo() == ["melody.gain_db"] and desk.parameters["organ.learn"].value == 1
+    assert "organ.learn" not in Engine().parameters
+
+
+@pytest.mark.parametrize("parts, words", [(("melody",), "reserved"), (("a", "a"), "taken"), (("A B",), "no name")])
+def test_names_that_cannot_be_are_refused(parts, words):
+    with pytest.raises(BadInput, match=words):
+        Engine(Settings(learn=parts))
