@@ -54,7 +54,8 @@ class Sampler:
     def _learn(self, part: str, start: int, earlier: Sound) -> None:
         """Make templates of what was heard since the sample `start`, and of what was `earlier`."""
         with self._lock:
-            held = self._stream.last_heard()[-max(self._stream.heard() - start, 0) :]
+            heard = self._stream.last_heard()
+            held = heard[max(len(heard) - (self._stream.heard() - start), 0) :]
             seconds = len(held) / self._stream.sample_rate
             try:
                 if seconds < _LEAST_S:
