@@ -334,7 +334,8 @@ class Engine:
             raise BadInput(f"max_block is {max_block}: it must be at least 1 sample.")
         self.sample_rate, self.channels, self.max_block, self.sizes = sample_rate, channels, max_block, sizes
         bins = sizes.window_size // 2 + 1
-        templates = self.settings.templates and self.settings.templates.fitted(sizes, sample_rate)
+        given = self.settings.templates
+        templates = given.fitted(sizes, sample_rate) if isinstance(given, Templates) else None
         center = windows.center(windows.pair(*sizes[:3])[0])
         stems, groups, index = self.stems, self.groups, {id: place for place, id in enumerate(self.parameters)}
         faders = (*stems, *groups)

@@ -5,10 +5,7 @@ rate in use, so that a mode sounds alike at 44.1, 48 and 96 kHz.
 """
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from .templates import Templates
+from typing import Any, NamedTuple, Protocol
 
 from .errors import BadInput, unknown
 
@@ -64,6 +61,18 @@ class Sizes(NamedTuple):
     percussive_bands: tuple[tuple[int, int], ...]  # first bin, and odd number of bins of the median from there on
 
 
+class Split(Protocol):
+    """What the shape of an engine takes from `rtsep.templates.Templates`, which stand a floor above."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names."""
+
+    @property
+    def splits(self) -> str:
+        """What is divided into them."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The shape of an engine. Fields left out are those of `mode`.
@@ -101,7 +110,7 @@ class Settings:
     exponent: float = None  # type: ignore[assignment]
     melody: bool = None  # type: ignore[assignment]
     transpose: bool = False
-    templates: "Templates | None" = field(default=None, compare=False)
+    templates: Split | None = field(default=None, compare=False)
     learn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
