@@ -283,6 +283,8 @@ def _settings(options: argparse.Namespace, **more: Any) -> Settings:
 
         templates = load(KITS.get(options.templates, options.templates))
         more["templates"] = replace(templates, splits=options.splits or templates.splits)
+    elif options.splits is not None:
+        raise BadInput(f"--splits {options.splits} says what --templates split: name a template file too.")
     return Settings(options.mode or options.default_mode, **more)
 
 

@@ -213,6 +213,7 @@ def test_a_stem_may_be_named_that_is_learned_while_it_sounds(config, tmp_path):
         (["live", "--templates", "none.rtsep", "-o", "virtual"], ["none.rtsep"]),
         (["live", "--templates", "kick.wav", "-o", "virtual"], ["kick.wav"]),
         (["separate", "kick.wav", "--by", "hand", "-o", "out"], ["--score"]),
+        (["live", "-o", "virtual", "--splits", "mix"], ["--templates"]),
         (["live", "-o", "virtual", "--learn", "melody"], ["'melody' is reserved"]),
         (["live", "-o", "virtual", "--learn", "organ", "--templates", "drums"], ["leave one of them out"]),
     ],

@@ -120,6 +120,18 @@ def test_what_cannot_be_learned_is_told_and_changes_nothing():
     assert not desk.hear(chord(0.5, 220)).any()
 
 
+def test_what_sounds_after_letting_go_is_not_learned_even_if_another_part_is_still_being_learned():
+    desk = Desk("low", "high")
+    desk.hear(hiss(1, 0.01))
+    desk.parameters["low.learn"] = "on"
+    desk.hear(chord(1, 220))
+    with desk.sampler._lock:  # as if another part were being learned
+        desk.parameters["low.learn"] = "off"
+        desk.hear(chord(2, 3000))
+    desk.sampler.wait()
+    assert desk.told[-1] == "low is learned from 1.0 s"
+
+
 def test_more_than_is_kept_is_learned_from_the_last_seconds():
     desk = Desk("organ")
     desk.hear(hiss(1))

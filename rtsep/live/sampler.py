@@ -43,7 +43,11 @@ class Sampler:
                 self._held[part] = self._stream.heard(), self._stream.last_heard()
                 self._tell(f"{part}: let it sound, and let go")
             elif part in self._held:
-                self._threads.append(Thread(target=self._learn, args=(part, *self._held.pop(part)), daemon=True))
+                start, earlier = self._held.pop(part)
+                # Taken at once: learning may have to wait for another part's.
+                heard = self._stream.last_heard()
+                held = heard[max(len(heard) - (self._stream.heard() - start), 0) :]
+                self._threads.append(Thread(target=self._learn, args=(part, held, earlier), daemon=True))
                 self._threads[-1].start()
 
     def wait(self) -> None:
@@ -51,12 +55,10 @@ class Sampler:
         while self._threads:
             self._threads.pop().join()
 
-    def _learn(self, part: str, start: int, earlier: Sound) -> None:
-        """Make templates of what was heard since the sample `start`, and of what was `earlier`."""
+    def _learn(self, part: str, held: Sound, earlier: Sound) -> None:
+        """Make templates of what was heard while it was `held`, and of what was heard `earlier`."""
+        seconds = len(held) / self._stream.sample_rate
         with self._lock:
-            heard = self._stream.last_heard()
-            held = heard[max(len(heard) - (self._stream.heard() - start), 0) :]
-            seconds = len(held) / self._stream.sample_rate
             try:
                 if seconds < _LEAST_S:
                     raise BadInput(f"{seconds:.1f} s are too short: hold it for a second or two.")
