@@ -7,7 +7,6 @@ A file (.rtsep) is a NumPy archive (.npz) of three arrays: `header`, a text in J
 import io
 import json
 import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import disk
 from .dsp import windows
-from .errors import BadInput, Unavailable, unknown
+from .errors import BadInput, unknown
 from .parameters import PARAMETERS, find
 from .settings import HIGHEST_RATE, LOWEST_RATE, Sizes
 
@@ -158,16 +158,7 @@ class Templates:
         header = {"format": FORMAT} | {name: getattr(self, name) for name in _HEADER}
         content = io.BytesIO()
         np.savez_compressed(content, header=json.dumps(header), spectra=self.spectra, part_of=self.part_of)
-        place = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                place.write_bytes(content.getvalue())
-                os.replace(place, path)
-            finally:
-                place.unlink(missing_ok=True)
-        except OSError as error:
-            raise Unavailable(f"cannot write {path}: {error.strerror}.") from error
+        disk.write(path, content.getvalue())
 
 
 _HEADER = tuple(field.name for field in fields(Templates) if field.name not in ("spectra", "part_of"))

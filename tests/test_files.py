@@ -15,6 +15,7 @@ import pytest
 import signals
 import soundfile
 
+from rtsep import disk
 from rtsep.errors import BadInput, Unavailable
 from rtsep.offline import files
 from rtsep.offline.files import RawReader, RawWriter, Reader, Writer, load
@@ -366,7 +367,7 @@ time.sleep(60)
 def test_a_text_appears_whole_in_the_place_of_another_and_in_a_new_folder(tmp_path):
     path = tmp_path / "new folder" / "f0.csv"
     for text in ("time_s,f0_hz\n0.00,440.00\n", "shorter\n"):
-        files.write_text(path, text)
+        disk.write(path, text.encode())
         assert path.read_text() == text
         assert os.listdir(path.parent) == ["f0.csv"]
 
@@ -375,10 +376,10 @@ def test_a_text_that_cannot_be_written_is_told_and_leaves_what_was_there(tmp_pat
     path = tmp_path / "f0.csv"
     path.write_text("precious")
     with pytest.raises(Unavailable, match=r"cannot write .*f0\.csv: "):
-        files.write_text(path, "0.00,440.00,1.000\n" * 10_000)
+        disk.write(path, b"0.00,440.00,1.000\n" * 10_000)
     assert (os.listdir(tmp_path), path.read_text()) == (["f0.csv"], "precious")
     with pytest.raises(Unavailable, match="cannot write"):
-        files.write_text(path / "f0.csv", "")
+        disk.write(path / "f0.csv", b"")
 
 
 # Pipes

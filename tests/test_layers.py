@@ -53,7 +53,7 @@ def test_the_audio_thread_takes_only_types_from_settings(file):
     assert taken <= {"Sizes", "Settings"}
 
 
-GROUND = files_in("settings.py", "parameters.py", "errors.py", "kernel.py")
+GROUND = files_in("settings.py", "parameters.py", "errors.py", "disk.py", "kernel.py")
 
 
 @pytest.mark.parametrize("file", GROUND, ids=lambda file: file.name)

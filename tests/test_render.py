@@ -425,7 +425,7 @@ def test_a_table_that_cannot_be_written_leaves_nothing_of_its_source(tmp_path, m
     path, _ = sound_file(tmp_path / "a.wav")
     separate_files([path], tmp_path / "before")
     old = {place: place.read_bytes() for place in (tmp_path / "before" / "a").iterdir()}
-    monkeypatch.setattr("rtsep.offline.render.write_text", failing)
+    monkeypatch.setattr("rtsep.disk.write", failing)
     for out in ("out", "before"):
         changes = {"hpss.separation": 3}
         (report,) = separate_files([path], tmp_path / out, force=True, parameters=changes)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from .. import disk
 from ..errors import BadInput, Unavailable, unknown
 from ..parameters import Parameters, find
 from ..parameters import checked as parameter
@@ -468,18 +469,8 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
     """Put the document in the place of a file; after a power cut there is the old one or the new one."""
     from tomlkit import dumps
 
-    place = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(place, "x", encoding="utf-8") as file:
-                file.write(dumps(document))
-                file.flush()
-                os.fsync(file.fileno())  # a name without its data would be an empty file
-            os.replace(place, path)
-        finally:
-            place.unlink(missing_ok=True)
-    except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}.") from error
+        content = dumps(document).encode()
     except UnicodeEncodeError as error:  # a file name that is no text
         raise Unavailable(f"cannot write {path}: {error.object!r} cannot be written as text.") from error
+    disk.write(path, content)

@@ -374,18 +374,6 @@ def sum_of(sounds: Mapping[str, Sound]) -> Sound:
     return total
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, all or nothing; raises `Unavailable` if it cannot be."""
-    place = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with _unavailable(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-            os.replace(place, path)
-        finally:
-            place.unlink(missing_ok=True)
-
-
 @contextmanager
 def _unavailable(what: Name) -> Iterator[None]:
     """Turn what the system says about writing `what` into a sentence."""

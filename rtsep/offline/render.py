@@ -17,11 +17,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import disk
 from ..engine import Engine, process, room
 from ..errors import BadInput, Unavailable, unknown
 from ..settings import MOST_CHANNELS, Settings
 from . import score as scores
-from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of, write_text
+from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of
 
 _TABLE = "f0"  # what the table of the melody is called among the outputs
 
@@ -362,7 +363,7 @@ def _melody(engine: Engine, track: Sequence[Sound], duration_s: float) -> Melody
 
 def _write_table(path: Path, melody: Melody) -> None:
     rows = (f"{time:.2f},{f0:.2f},{sure:.3f}\n" for time, f0, sure in zip(*melody, strict=True))
-    write_text(path, "time_s,f0_hz,confidence\n" + "".join(rows))
+    disk.write(path, ("time_s,f0_hz,confidence\n" + "".join(rows)).encode())
 
 
 def _remove_empty(folder: Path) -> None:
