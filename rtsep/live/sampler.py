@@ -21,6 +21,7 @@ from ..templates import Spectra
 from .stream import Stream
 
 _LEAST_S = 0.3  # of holding
+_MOST_FRAMES = 400  # of what is left, spread over it: within a second the part is to be a fader
 _SEED = 1
 
 
@@ -74,7 +75,7 @@ class Sampler:
         bins = self._stream.engine.sizes.window_size // 2 + 1
         left = [np.full((1, bins), 1 / bins, np.float32)]  # so that no part takes what nobody knows
         with suppress(BadInput):  # nothing else has sounded yet
-            left.append(self._templates(earlier, LEFT - 1))
+            left.append(self._templates(earlier, LEFT - 1, _MOST_FRAMES))
         groups = [
             *(self._known.get(part, np.zeros((0, bins), np.float32)) for part in self._parts),
             np.concatenate(left),
@@ -82,10 +83,11 @@ class Sampler:
         part_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         nmf.fill(self._stream.engine.state.nmf, np.concatenate(groups), part_of)
 
-    def _templates(self, sound: Sound, most: int) -> Spectra:
+    def _templates(self, sound: Sound, most: int, frames_at_most: int | None = None) -> Spectra:
         if np.abs(sound).max(initial=0) < SILENT:
             raise BadInput("nothing sounded: hold it while it plays.")
         random = np.random.default_rng(_SEED)
         frames = sounding([sound], self._stream.engine.sizes, random)
+        frames = frames[:: -(-len(frames) // (frames_at_most or len(frames)))]
         templates: Spectra = k_means(frames, min(most, len(frames) // 2), random).astype(np.float32)
         return templates
