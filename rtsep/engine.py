@@ -45,6 +45,9 @@ _LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _D
     )
 )
 _BIAS, _SEPARATION, _EXPONENT, _BINARY = (INDEX[f"hpss.{what}"] for what in ("bias", "separation", "exponent", "mask"))
+_SOLVER, _SWEEPS, _SPARSITY, _SMOOTHNESS, _SHARPNESS = (
+    INDEX[f"templates.{what}"] for what in ("solver", "sweeps", "sparsity", "smoothness", "exponent")
+)
 _MICROPHONE, _SILENT, _HIGH_PASS, _GATE, _REVERB = (
     INDEX[f"microphone.{what}"] for what in ("gain_db", "mute", "high_pass_hz", "gate_db", "reverb_db")
 )
@@ -150,7 +153,7 @@ def _split(state, magnitude):
     """From the masks of percussive, melody and harmony to those of the stems, for a frame of `magnitude` (bins,)."""
     row, split = 0, state.split[0]
     if split == _MIX:
-        nmf.process(state.nmf, magnitude, state.masks)
+        _explain(state, magnitude, state.masks)
         return
     if split == _AHEAD:
         row = _take_out(state, magnitude)
@@ -164,7 +167,7 @@ def _split(state, magnitude):
             continue
         for k in range(mask.shape[0]):
             state.portion[k] = mask[k] * magnitude[k]
-        nmf.process(state.nmf, state.portion, state.shares)
+        _explain(state, state.portion, state.shares)
         for p in range(state.shares.shape[0]):
             share, part = state.shares[p], state.masks[row]
             for k in range(part.shape[0]):
@@ -173,9 +176,25 @@ def _split(state, magnitude):
 
 
 @kernel
+def _explain(state, magnitude, shares):
+    """Write the `shares` (parts, bins) that templates give their parts in `magnitude` (bins,)."""
+    targets = state.targets
+    nmf.process(
+        state.nmf,
+        magnitude,
+        int(targets[_SOLVER]),
+        int(targets[_SWEEPS]),
+        targets[_SPARSITY],
+        targets[_SMOOTHNESS],
+        targets[_SHARPNESS],
+        shares,
+    )
+
+
+@kernel
 def _take_out(state, magnitude):
     """Write the masks of the parts and weigh the others by what they leave; how many parts there are."""
-    nmf.process(state.nmf, magnitude, state.shares)
+    _explain(state, magnitude, state.shares)
     if nmf.empty(state.nmf):
         state.shares[-1] = 1
     parts, left = state.shares.shape[0] - 1, state.shares[-1]
@@ -249,7 +268,6 @@ def _split_by(templates: Templates | None, learn: int, bins: int) -> nmf.State:
         return state
     state = nmf.prepare(bins, len(templates.spectra), len(templates.parts))
     nmf.fill(state, templates.spectra, templates.part_of)
-    state.sweeps[0], state.exponent[0] = templates.sweeps, templates.exponent
     return state
 
 
@@ -303,9 +321,12 @@ class Engine:
         learn = self.settings.learn
         if learn:
             check_names(learn)
-        parts = self.settings.templates.parts if self.settings.templates else learn
+        templates = self.settings.templates
+        parts = templates.parts if templates else learn
         self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER) + len(learn), np.float32)
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
+        if isinstance(templates, Templates):
+            defaults |= {"templates.sweeps": templates.sweeps, "templates.exponent": templates.exponent}
         self.parameters = Parameters(self._targets, defaults, parts, learn)
         self._state: State | None = None
 

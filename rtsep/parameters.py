@@ -19,6 +19,7 @@ SILENCE_DB = -80.0
 
 # A fader's law: its travel from 0 to 1 is linear in decibels from -60 to 0 at 100/127 of it, then to the top.
 _FADER_BOTTOM_DB, _FADER_UNITY = -60.0, 100 / 127
+_SOLVERS = ("descent", "kullback-leibler", "euclidean", "itakura-saito")  # in the order of those in dsp/nmf.py
 _PLACES = 9  # of the decibels that a position stands for: -15, and not -15.000000000000007
 
 
@@ -151,6 +152,11 @@ def _table() -> Iterator[Parameter]:
     yield Parameter("melody.pan", "place of the melody in the stereo image", -1, 1, 0)
     yield Parameter("melody.pan_width", "width of that place", 0.05, 2, 2)
     yield _switch("melody.duck", "rest of the melody while a singer is on pitch")
+    yield Parameter("templates.solver", "solver of the templates", 0, 3, 0, "choice", 1, _SOLVERS)
+    yield Parameter("templates.sweeps", "updates in a frame", 1, 20, 2, step=1)
+    yield Parameter("templates.sparsity", "sparsity of the templates", 0, 1, 0)
+    yield Parameter("templates.smoothness", "smoothness of the templates", 0, 10, 0)
+    yield Parameter("templates.exponent", "mask exponent of the templates", 0.25, 8, 2, step=0.25)
     yield Parameter("key.semitones", "key", -12, 12, 0, "semitones", step=1)
     yield _fader("microphone.gain_db", "microphone level")
     yield _switch("microphone.mute", "microphone mute")

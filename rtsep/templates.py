@@ -59,7 +59,7 @@ class Templates:
     window_size, synthesis_size : of the engine (`rtsep.settings.Sizes`), samples; they make the analysis window
     splits : one of SPLITS
     exponent : of the soft masks between the parts, 0.25 to 8
-    sweeps : of the solver over all components in each frame, 1 to 10: 1 for drums, 2 for pitches
+    sweeps : of the solver over all components in each frame, 1 to 20: 1 for drums, 2 for pitches
     colors : of the parts, as "#e69f00"; chosen if left out
     source : what they were learned from, and under which licence
 
@@ -94,8 +94,8 @@ class Templates:
             raise unknown("branch", self.splits, SPLITS)
         if not 0.25 <= self.exponent <= 8:
             raise BadInput(f"the exponent is {self.exponent}: it must lie between 0.25 and 8.")
-        if self.sweeps not in range(1, 11):
-            raise BadInput(f"the number of sweeps is {self.sweeps}: it must be 1 to 10.")
+        if self.sweeps not in range(1, 21):
+            raise BadInput(f"the number of sweeps is {self.sweeps}: it must be 1 to 20.")
         if len(self.colors) != len(self.parts) or not all(map(_is_color, self.colors)):
             raise BadInput(f"the colors are {self.colors}: there must be one for each part, as #e69f00.")
 

@@ -30,21 +30,19 @@ def hits(frames=200, seed=2, n=N):
     return ((h @ lobes(n=n)) * random.gamma(8, 1 / 8, (frames, BINS)) + 1e-6).astype(np.float32)
 
 
-def filled(templates=None, part=PART, **settings):
-    rows = lobes() if templates is None else templates
+def filled(templates=None, part=PART):
     state = nmf.prepare(BINS, N, PARTS)
-    nmf.fill(state, rows, part)
-    for name, value in settings.items():
-        getattr(state, name)[0] = value
+    nmf.fill(state, lobes() if templates is None else templates, part)
     return state
 
 
-def run(state, magnitudes):
+def run(state, magnitudes, *, solver=nmf.DESCENT, sweeps=2, sparsity=0, smoothness=0, exponent=2):
     """Activations (frames, N) and shares (frames, PARTS, BINS)."""
     h, shares = [], []
     for magnitude in magnitudes:
         share = np.full((PARTS, BINS), np.nan, np.float32)
-        nmf.process(state, magnitude, share)
+        weights = np.float32([sparsity, smoothness, exponent])
+        nmf.process(state, magnitude, solver, sweeps, *weights, share)
         h.append(state.activations.copy())
         shares.append(share)
     return np.array(h), np.array(shares)
@@ -75,7 +73,7 @@ def excess(v, h, rows=None):
 @pytest.mark.parametrize("sweeps, percent", [(1, 1.8), (2, 0.26), (8, 0.08)])
 def test_activations_come_near_the_least_divergence_in_a_few_sweeps(sweeps, percent):
     v = hits()
-    assert -0.01 < excess(v, run(filled(sweeps=sweeps), v)[0]) < percent
+    assert -0.01 < excess(v, run(filled(), v, sweeps=sweeps)[0]) < percent
 
 
 def test_a_first_frame_has_no_last_one_to_start_from_and_comes_as_near():
@@ -89,7 +87,7 @@ def test_a_first_frame_has_no_last_one_to_start_from_and_comes_as_near():
 
 def test_many_sweeps_end_where_no_template_that_sounds_asks_for_more_or_less():
     v, rows = hits(40), lobes()
-    h = run(filled(sweeps=300), v)[0]
+    h = run(filled(), v, sweeps=300)[0]
     asked = v / np.maximum(h.astype(float) @ rows, 1e-30) @ rows.T
     assert_allclose(asked[h > 1e-3 * v.sum(1, keepdims=True)], 1, atol=2e-3)
     assert_allclose(h.sum(1), v.sum(1), rtol=1e-4)
@@ -99,7 +97,7 @@ def test_the_square_error_leads_to_non_negative_least_squares():
     v, state = hits(3)[-1], filled()
     h = np.zeros(N, np.float32)
     nmf._start(state, v, h, state.allowed[1])
-    nmf._approach(state, 1, h, 2000)
+    nmf._approach(state, 1, h, 2000, np.float32(0), np.float32(0))
     weight = np.sqrt(1 / (lobes().mean(0) + 0.01 * lobes().mean()))
     truth, _ = nnls((lobes() * weight).T, weight * v / v.sum())
     assert_allclose(h, truth, atol=2e-5)
@@ -109,7 +107,7 @@ def test_the_square_error_leads_to_non_negative_least_squares():
 @pytest.mark.parametrize("sparsity, smoothness", [(0.1, 0), (0, 0.5), (0, 20), (0.1, 3)])
 def test_sparsity_and_smoothness_are_terms_of_what_is_minimized(sparsity, smoothness):
     v, last = hits(4)[-1], np.random.default_rng(4).dirichlet(np.full(N, 0.3))
-    state = filled(sparsity=sparsity, smoothness=smoothness, sweeps=3000)
+    state = filled()
     rows, x = lobes(), v / v.sum(dtype=float)
 
     def penalized(h):
@@ -121,10 +119,66 @@ def test_sparsity_and_smoothness_are_terms_of_what_is_minimized(sparsity, smooth
 
     state.used[0] = 1
     state.activations[:] = last * v.sum()
-    h = run(state, [v])[0][0] / v.sum()
+    h = run(state, [v], sparsity=sparsity, smoothness=smoothness, sweeps=3000)[0][0] / v.sum()
     found = minimize(penalized, h.astype(float), bounds=[(0, 1)] * N, method="L-BFGS-B")
     assert abs(penalized(h.astype(float)) - found.fun) < 2e-5
     assert penalized(h.astype(float)) < penalized(optimum([v], rows)[0] / v.sum()) - 5e-4
+
+
+BETA = {nmf.KULLBACK_LEIBLER: 1, nmf.EUCLIDEAN: 2, nmf.ITAKURA_SAITO: 0}
+
+
+def beta_divergence(v, y, beta):
+    """Of each frame, as Févotte and Idier define it."""
+    v, y = v.astype(float), np.maximum(y, 1e-30)
+    if beta == 1:
+        return divergence(v, y)
+    return ((v - y) ** 2 / 2 if beta == 2 else v / y - np.log(v / y) - 1).sum(-1)
+
+
+@pytest.mark.parametrize("solver", BETA)
+def test_multiplicative_updates_are_those_of_the_textbook(solver):
+    v, rows, beta = hits(6), lobes(), BETA[solver]
+    x, h = v[0] / v[0].sum(dtype=float), np.full(N, 1 / N)
+    for _ in range(7):
+        y = h @ rows
+        factor = (x * y ** (beta - 2)) @ rows.T / (y ** (beta - 1) @ rows.T)
+        h = h * (factor**0.5 if beta == 0 else factor)
+    got = run(filled(), v[:1], solver=solver, sweeps=7)[0][0] / v[0].sum()
+    assert_allclose(got, h, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("solver", BETA)
+def test_multiplicative_updates_go_on_from_the_last_frame_and_come_down_to_the_least_divergence(solver):
+    v, rows = hits(30), lobes()
+
+    def errors(sweeps):
+        return beta_divergence(v, run(filled(), v, solver=solver, sweeps=sweeps)[0].astype(float) @ rows, BETA[solver])
+
+    least = [
+        minimize(
+            lambda h, x=frame: beta_divergence(x, h @ rows, BETA[solver]),
+            np.full(N, frame.sum() / N),
+            bounds=[(1e-9, None)] * N,
+        ).fun
+        for frame in v[-3:].astype(float)
+    ]
+    few, many, most = errors(3), errors(20), errors(2000)
+    assert most.sum() < many.sum() < few.sum()
+    assert_allclose(most[-3:], least, rtol=2e-2)
+    again = run(filled(), np.repeat(v[:1], 60, 0), solver=solver, sweeps=3)[0]
+    best = run(filled(), v[:1], solver=solver, sweeps=180)[0][0]
+    assert_allclose(beta_divergence(v[0], again[-1] @ rows, BETA[solver]),
+                    beta_divergence(v[0], best @ rows, BETA[solver]), rtol=2e-2)  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", BETA)
+def test_multiplicative_updates_keep_out_what_is_not_allowed_and_let_what_was_silent_rise(solver):
+    v, state = hits(20), filled()
+    state.allowed[1, ::2] = 0
+    assert not run(state, v[:10], solver=solver)[0][:, ::2].any()
+    state.allowed[1] = 1
+    assert (run(state, v[10:], solver=solver, sweeps=20)[0][-1, ::2] > 1e-3 * v[-1].sum()).any()
 
 
 @pytest.mark.parametrize("common", [0, 1e-10, 1e-5])
@@ -134,8 +188,7 @@ def test_smoothness_lets_a_template_go_slowly_that_the_frame_hardly_touches(comm
     v = np.repeat(np.eye(2, dtype=np.float32) / np.float32([60, 69]), [60, 69], 1)
     state = filled(rows, PART[:2])
     run(state, v[:1])
-    state.smoothness[0] = 5
-    assert_allclose(run(state, v[1:])[0][0, 0], 1 - 1 / 5, atol=1e-3)
+    assert_allclose(run(state, v[1:], smoothness=5)[0][0, 0], 1 - 1 / 5, atol=1e-3)
 
 
 def test_a_template_that_falls_silent_takes_nothing_along():
@@ -145,7 +198,7 @@ def test_a_template_that_falls_silent_takes_nothing_along():
     state.frame[:60] = 1 / 60
     for h in np.linspace(0.3, 0.7, 20, dtype=np.float32):  # some leave rests below zero
         state.h[:2] = h, 1 - h
-        nmf._descend(state, 1, state.h[:2])
+        nmf._descend(state, 1, state.h[:2], 2, np.float32(0), np.float32(0))
         assert_allclose(state.h[:2], [1, 0], atol=1e-3)
         assert (state.y > 0).all()
 
@@ -162,7 +215,7 @@ def test_a_step_ends_where_hyperbola_and_line_meet(h, a, c, last, smoothness):
 
 def test_sparsity_leaves_fewer_templates_and_smoothness_smaller_steps():
     v = hits()
-    plain, sparse, smooth = (run(filled(**kind), v)[0] for kind in ({}, {"sparsity": 0.3}, {"smoothness": 3}))
+    plain, sparse, smooth = (run(filled(), v, **kind)[0] for kind in ({}, {"sparsity": 0.3}, {"smoothness": 3}))
     assert (sparse > 0).sum() < 0.9 * (plain > 0).sum()
     assert np.abs(np.diff(smooth, axis=0)).sum() < 0.8 * np.abs(np.diff(plain, axis=0)).sum()
 
@@ -170,7 +223,7 @@ def test_sparsity_leaves_fewer_templates_and_smoothness_smaller_steps():
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 19, 20])
 def test_any_number_of_templates_will_do(n):
     v = hits(40, n=n)
-    h = run(filled(lobes(n=n), PART[:n], sweeps=8), v)[0]
+    h = run(filled(lobes(n=n), PART[:n]), v, sweeps=8)[0]
     assert excess(v, h[:, :n], lobes(n=n)) < 0.2 and not h[:, n:].any()
 
 
@@ -192,7 +245,7 @@ def test_a_template_that_is_not_allowed_is_silent_until_it_is():
 def test_shares_are_powers_of_what_the_parts_model_and_add_up_to_one(exponent):
     part = np.arange(N) % PARTS  # of no order
     v = hits(30)
-    h, shares = run(filled(part=part, exponent=exponent), v)
+    h, shares = run(filled(part=part), v, exponent=exponent)
     models = np.array([h.astype(float)[:, part == s] @ lobes()[part == s] for s in range(PARTS)]).swapaxes(0, 1)
     powers = (models / models.max(1, keepdims=True)) ** exponent
     assert_allclose(shares, powers / powers.sum(1, keepdims=True), atol=1e-4 if exponent >= 1 else 0.1)
@@ -265,13 +318,15 @@ def test_no_level_and_no_leap_of_it_makes_anything_but_finite_normal_numbers():
     random = np.random.default_rng(3)
     levels = 10.0 ** random.uniform(-25, 10, (300, 1))
     v = (hits(300) * levels * 10.0 ** random.uniform(-20, 0, (300, BINS))).astype(np.float32)
-    for settings in ({}, {"sparsity": 5}, {"smoothness": 100}, {"sparsity": 1, "smoothness": 1, "exponent": 8}):
-        state = filled(np.where(lobes() > 1e-3, lobes(), 1e-30), **settings)
-        h, shares = run(state, v)
+    own = ({}, {"sparsity": 5}, {"smoothness": 100}, {"sparsity": 1, "smoothness": 1, "exponent": 8})
+    for settings in (*own, *({"solver": solver} for solver in BETA)):
+        state = filled(np.where(lobes() > 1e-3, lobes(), 1e-30))
+        h, shares = run(state, v, **settings)
         for numbers in (h, shares, state.templates, state.y, state.q, state.p, state.h):
             size = np.abs(numbers[numbers != 0])
             assert np.isfinite(numbers).all() and (size >= np.finfo(np.float32).tiny).all()
-        assert (h >= 0).all() and (h <= 1.001 * v.sum(1, keepdims=True)).all()
+        most = 1.001 if settings.get("solver", nmf.KULLBACK_LEIBLER) in (nmf.DESCENT, nmf.KULLBACK_LEIBLER) else 3
+        assert (h >= 0).all() and (h <= most * v.sum(1, keepdims=True)).all()
         for numbers, least in ((state.frame, 1e-12), (state.templates, 1e-12), (state.h, 1e-9)):
             assert not ((numbers > 0) & (numbers < 0.99 * least)).any()
         assert_allclose(shares.sum(1), 1, atol=1e-6)

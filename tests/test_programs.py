@@ -51,7 +51,7 @@ def run(script, *arguments, **options):
             ["Latency in samples", "State of a stereo engine", "In detail", "Share of one core"],
         ),
         ("callback.py", ["--seconds", "0.2"], ["Blocks of 128 lost"]),
-        ("nmf.py", ["--seconds", "2", "--runs", "1"], ["The default solver"]),
+        ("nmf.py", ["--seconds", "1", "--runs", "1"], ["The default solver"]),
         ("midi.py", ["--seconds", "1", "--messages", "3"], []),
     ],
 )

@@ -164,7 +164,7 @@ BROKEN = r"is damaged or breaks off: copy it again, or learn the parts afresh\.$
         ({"window_size": 1024}, r"the spectra are float32 \(4, 257\): they must be float32 \(4, 513\)\.$"),
         ({"splits": "vocals"}, r"unknown branch 'vocals'"),
         ({"exponent": 0}, r"the exponent is 0: it must lie between 0.25 and 8\.$"),
-        ({"sweeps": 0}, r"the number of sweeps is 0: it must be 1 to 10\.$"),
+        ({"sweeps": 0}, r"the number of sweeps is 0: it must be 1 to 20\.$"),
         ({"colors": ["#000000"]}, r"the colors are .*: there must be one for each part, as #e69f00\.$"),
         ({"colors": ["#000000", "red"]}, r"there must be one for each part"),
         ({"parts": ["kick", "melody"]}, r"cannot be used: the name 'melody' is reserved"),

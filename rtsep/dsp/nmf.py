@@ -4,6 +4,7 @@ V ~ h W, where the rows of W are templates. Sound goes on, so each frame starts 
 one. A few sweeps of coordinate descent on a weighted square error, which needs but the templates' products with each
 other, carry h through onsets; one or two sweeps on the Kullback-Leibler divergence, over the templates that the frame
 asks for, do the rest: some 1 % above the optimum, where ten multiplicative updates from the last h stop at 2 to 12 %.
+Those, the classic ones, can be chosen in place of it, for any of three divergences.
 
 Smaragdis, Raj and Shashanka, "Supervised and semi-supervised separation of sounds from single-channel mixtures", ICA
 2007 (fixed templates); Cichocki and Phan, "Fast local algorithms for large scale nonnegative matrix and tensor
@@ -11,6 +12,9 @@ factorizations", IEICE Transactions E92-A(3), 2009 (the square error); Hsieh and
 methods with variable selection for non-negative matrix factorization", KDD 2011 (the divergence). Their Newton step
 takes the slope of the divergence for a line; here it is a hyperbola, as it is where a template has one bin, which
 lands nearer to the minimum from either side.
+
+Lee and Seung, "Algorithms for non-negative matrix factorization", NIPS 2000 (multiplicative updates); Févotte and
+Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural Computation 23(9), 2011.
 """
 
 import math
@@ -23,10 +27,14 @@ from numpy.typing import ArrayLike
 from ..kernel import aligned, kernel, publish
 from .masks import power
 
+DESCENT, KULLBACK_LEIBLER, EUCLIDEAN, ITAKURA_SAITO = range(4)
+"""Solvers: coordinate descent, or multiplicative updates for the divergence of that name."""
+
 _LANES = 16  # float32 in a cache line
 _APPROACH = 8  # sweeps on the square error
 _FIRST = 30  # of them where there is no last frame
 _WEAK = np.float32(0.03)  # activations that sparsity is meant for, as part of a frame
+_SEED = np.float32(0.01)  # of an equal share, from which a silent template can rise again by multiplication
 
 # A frame sums to one here. Less than this nobody hears, and no product of it turns denormal (slow).
 _FLOOR = np.float32(1e-9)
@@ -44,10 +52,6 @@ class State(NamedTuple):
     count: int64[::1]  # (2,) templates in a bank
     allowed: float32[:, ::1]  # (2, components) 0 where a template must be silent, else 1
     bank: int64[::1]  # (1,) to be used from the next frame on
-    sweeps: int64[::1]  # (1,) on the divergence
-    exponent: float32[::1]  # (1,) of the soft shares, a multiple of 0.25 up to 8
-    sparsity: float32[::1]  # (1,) 0 or more: activations below a few percent of the frame must earn their place
-    smoothness: float32[::1]  # (1,) 0 or more: activations stay near the last ones
     # tables: read only
     bins: int64[::1]  # (1,)
     # memory: cleared by reset
@@ -58,6 +62,7 @@ class State(NamedTuple):
     h: float32[::1]  # (components,) its activations
     last: float32[::1]  # (components,) those of the last frame, in the same unit
     slope: float32[::1]  # (components,) of the error
+    norm: float32[::1]  # (components,) what multiplicative updates divide by
     y: float32[::1]  # (width,) the model
     q: float32[::1]  # (width,) frame / y
     p: float32[::1]  # (width,) frame / y^2
@@ -75,10 +80,6 @@ def prepare(bins: int, components: int, parts: int) -> State:
         count=np.zeros(2, np.int64),
         allowed=np.ones((2, components), np.float32),
         bank=np.zeros(1, np.int64),
-        sweeps=np.full(1, 2),
-        exponent=np.full(1, 2, np.float32),
-        sparsity=np.zeros(1, np.float32),
-        smoothness=np.zeros(1, np.float32),
         bins=np.array([bins]),
         activations=np.zeros(components, np.float32),
         used=np.full(1, -1),
@@ -86,6 +87,7 @@ def prepare(bins: int, components: int, parts: int) -> State:
         h=np.zeros(components, np.float32),
         last=np.zeros(components, np.float32),
         slope=np.zeros(components, np.float32),
+        norm=np.zeros(components, np.float32),
         y=aligned(width),
         q=aligned(width),
         p=aligned(width),
@@ -144,21 +146,24 @@ def reset(state):
 
 
 @kernel
-def process(state, magnitude, shares):
+def process(state, magnitude, solver, sweeps, sparsity, smoothness, exponent, shares):
     """Find the activations of `magnitude` (bins,); write `shares` (parts, bins), which add up to one in every bin.
 
-    Where the model is zero the last part of the templates takes all. Of an empty bank all shares are zero.
+    `solver` is one of four above and `sweeps` the number of its updates. Of the descent alone, 0 or more:
+    `sparsity` makes activations below a few percent of the frame earn their place, `smoothness` keeps them near the
+    last ones. `exponent`, of the soft shares, is a multiple of 0.25 up to 8. Where the model is zero the last part of
+    the templates takes all. Of an empty bank all shares are zero.
     """
     bank = state.bank[0]
-    _solve(state, bank, magnitude)
+    solve(state, bank, magnitude, solver, sweeps, sparsity, smoothness)
     if state.count[bank] > 0:
-        _share(state, bank, shares)
+        share(state, bank, exponent, shares)
     else:
         shares[:] = 0
 
 
 @kernel
-def _solve(state, bank, magnitude):
+def solve(state, bank, magnitude, solver, sweeps, sparsity, smoothness):
     """Find the activations of the templates in `bank`: in `h` as parts of the frame, in `activations` as they are."""
     h, fresh = state.h[: state.count[bank]], state.used[0] != bank
     state.used[0] = bank
@@ -166,8 +171,14 @@ def _solve(state, bank, magnitude):
         state.activations[:] = 0
     total = _start(state, magnitude, h, state.allowed[bank])
     if total > _SILENCE:
-        _approach(state, bank, h, _FIRST if fresh else _APPROACH)
-        _descend(state, bank, h)
+        if solver == DESCENT:
+            _approach(state, bank, h, _FIRST if fresh else _APPROACH, sparsity, smoothness)
+            _descend(state, bank, h, sweeps, sparsity, smoothness)
+        else:
+            least = (np.float32(1) if fresh else _SEED) / np.float32(max(h.shape[0], 1))
+            for r in range(h.shape[0]):
+                h[r] = max(h[r], least) if state.allowed[bank, r] != 0 else np.float32(0)
+            _multiply(state, bank, h, solver, sweeps)
     for r in range(h.shape[0]):
         state.activations[r] = h[r] * total
 
@@ -188,10 +199,9 @@ def _start(state, magnitude, h, allowed):
 
 
 @kernel
-def _approach(state, bank, h, sweeps):
+def _approach(state, bank, h, sweeps, sparsity, smoothness):
     """Coordinate descent from `h` (n,) on the weighted square error."""
     gram, last, slope, allowed = state.gram[bank], state.last, state.slope[: h.shape[0]], state.allowed[bank]
-    sparsity, smoothness = state.sparsity[0], state.smoothness[0]
     weight, q = state.weight[bank], state.q
     for k in range(q.shape[0]):
         q[k] = state.frame[k] * weight[k]
@@ -215,11 +225,10 @@ def _approach(state, bank, h, sweeps):
 
 
 @kernel
-def _descend(state, bank, h):
+def _descend(state, bank, h, sweeps, sparsity, smoothness):
     """Coordinate descent from `h` (n,) on the divergence, over the templates that sound or are asked for."""
     templates, allowed = state.templates[bank, : h.shape[0]], state.allowed[bank]
     frame, last, slope, y, q, p = state.frame, state.last, state.slope[: h.shape[0]], state.y, state.q, state.p
-    sparsity, smoothness = state.sparsity[0], state.smoothness[0]
     total = h.sum()
     if total > 0:  # where the divergence is least, the model sums to what the frame does
         for r in range(h.shape[0]):
@@ -227,7 +236,7 @@ def _descend(state, bank, h):
     model(templates, h, y)
     _divide(frame, y, q, p)
     correlate(templates, q, slope)
-    for _ in range(state.sweeps[0]):
+    for _ in range(sweeps):
         for r in range(h.shape[0]):
             limit = np.float32(1) + sparsity * _WEAK / (h[r] + _WEAK) + smoothness * (h[r] - last[r])
             if allowed[r] == 0 or (h[r] == 0 and slope[r] <= limit):
@@ -262,6 +271,28 @@ def _next(h, a, c, limit, smoothness):
 
 
 @kernel
+def _multiply(state, bank, h, solver, updates):
+    """Multiplicative updates of `h` (n,) for the divergence that `solver` names; what is zero stays so."""
+    templates, frame, y, q, p = state.templates[bank, : h.shape[0]], state.frame, state.y, state.q, state.p
+    slope, norm = state.slope[: h.shape[0]], state.norm[: h.shape[0]]
+    norm[:] = 1  # what the rows sum to
+    for _ in range(updates):
+        model(templates, h, y)
+        for k in range(y.shape[0]):
+            i = np.float32(1) / y[k]
+            q[k] = frame[k] if solver == EUCLIDEAN else frame[k] * i
+            q[k] = q[k] * i if solver == ITAKURA_SAITO else q[k]
+            p[k] = y[k] if solver == EUCLIDEAN else i
+        correlate(templates, q, slope)
+        if solver != KULLBACK_LEIBLER:
+            correlate(templates, p, norm)
+        for r in range(h.shape[0]):
+            factor = slope[r] / max(norm[r], _SILENCE)
+            new = h[r] * (math.sqrt(factor) if solver == ITAKURA_SAITO else factor)
+            h[r] = new if new > _FLOOR else np.float32(0)
+
+
+@kernel
 def _divide(v, y, q, p):
     """Write q = v / y and p = v / y^2."""
     for k in range(y.shape[0]):
@@ -278,10 +309,10 @@ def _add(factor, row, target):
 
 
 @kernel
-def _share(state, bank, shares):
+def share(state, bank, exponent, shares):
     """Write `shares` (parts, bins): the models of the parts to the power of the exponent, over their sum."""
     h, models, most, total, part = state.h[: state.count[bank]], state.models, state.y, state.q, state.part[bank]
-    quarters, last = int(4 * state.exponent[0] + np.float32(0.5)), 0
+    quarters, last = int(4 * exponent + np.float32(0.5)), 0
     models[:] = 0
     for r in range(h.shape[0]):
         last = max(last, part[r])
