@@ -1,5 +1,6 @@
 """Stems that are split by templates: they add up, their group is what it was, and their faders move them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -171,3 +172,39 @@ def test_templates_of_the_whole_mix_leave_their_parts_and_the_residual_alone(mod
     )
     heard = processed(gain, np.concatenate([sound, np.zeros((late, 2), np.float32)]))
     np.testing.assert_allclose(heard, sum(stems[part] for part in (*PARTS[1:], "residual")), atol=1e-6)
+
+
+def blurred(**options) -> Templates:
+    """Templates that overlap everywhere."""
+    templates = bands(splits="mix")
+    spectra = (templates.spectra + templates.spectra.mean()).astype(np.float32)
+    return replace(templates, spectra=spectra / spectra.sum(1, keepdims=True), **options)
+
+
+def test_templates_say_where_their_sweeps_and_exponent_start():
+    sound = signals.song(6000, RATE)
+    engine = engine_for("balanced", RATE, templates=blurred(sweeps=3, exponent=0.5))
+    assert engine.parameters["templates.sweeps"].value == 3 and engine.parameters["templates.exponent"].value == 0.5
+    own = stems_of(engine, sound)
+    engine = engine_for("balanced", RATE, 1, {"templates.sweeps": 3, "templates.exponent": 0.5}, templates=blurred())
+    assert np.array_equal(stems_of(engine, sound)["low"], own["low"])
+
+
+@pytest.mark.parametrize(
+    "id, value",
+    [
+        ("templates.exponent", 0.5),
+        ("templates.sweeps", 20),
+        ("templates.sparsity", 1),
+        ("templates.smoothness", 10),
+        ("templates.solver", "kullback-leibler"),
+        ("templates.solver", "euclidean"),
+        ("templates.solver", "itakura-saito"),
+    ],
+)
+def test_what_moves_the_solver_is_heard_in_the_parts_alone(id, value):
+    sound = signals.song(6000, RATE)
+    plain = stems_of(engine_for("balanced", RATE, templates=blurred()), sound)
+    moved = stems_of(engine_for("balanced", RATE, 1, {id: value}, templates=blurred()), sound)
+    assert decibels(moved["low"] - plain["low"], plain["low"]) > -60
+    np.testing.assert_allclose(sum(moved.values()), sum(plain.values()), atol=1e-6)
