@@ -76,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
     live.add_argument("--learn", action="append", default=[], metavar="NAME", help="a stem to be learned while it "
                       "sounds: choose its row, press n, let it sound, press n")  # fmt: skip
+    live.add_argument("--room", action="store_true", help="take the room's noise away: choose the row room, keep "
+                      "quiet, press n, wait two seconds, press n")  # fmt: skip
     live.add_argument("--plain", action="store_true", help="one status line in place of the view")
     _hand_options(live)
     _engine_options(live, "balanced")
@@ -352,7 +354,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _live(options: argparse.Namespace) -> None:
     remembered = ("mode", "templates", "splits", "input", "output", "rate", "block", "channels", "score")
     resumed = _resume(options, remembered)
-    settings = _settings(options, learn=tuple(options.learn))
+    settings = _settings(options, learn=tuple(options.learn), room=options.room)
     assignments = _there(resumed, settings) | _assignments(options, settings)
     from .perform import perform
 

@@ -1,6 +1,6 @@
 """The signal path on one page, and `Engine`, its face in Python.
 
-    samples -> STFT -> medians, melody -> masks -> templates -> inverse STFT
+    samples -> STFT -> noise -> medians, melody -> masks -> templates -> inverse STFT
             -> stems -> faders -> key -> + microphone -> limiter
 
 `process` below is that order. The sound card's callback, a file being rendered and `Engine.process` all call it.
@@ -13,11 +13,11 @@ import numpy as np
 from numba import complex64, float32, int64
 from numpy.typing import ArrayLike, NDArray
 
-from .dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, nmf, panning, stft, windows
+from .dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, nmf, noise, panning, stft, windows
 from .errors import BadInput
 from .kernel import compiling, kernel
 from .parameters import INDEX, Parameters
-from .settings import MOST_CHANNELS, STEMS, Settings
+from .settings import MOST_CHANNELS, ROOM, STEMS, Settings
 from .templates import Templates, check_names
 
 Sound = NDArray[np.float32]
@@ -66,6 +66,7 @@ class State(NamedTuple):
     position: int64[::1]  # (1,) of the next sample in the song, for its score; a player sets it
     phase: int64[::1]  # (1,) samples since the last frame
     stft: stft.State
+    noise: noise.State
     hpss: hpss.State
     melody: melody.State
     nmf: nmf.State
@@ -118,9 +119,11 @@ def _frame(state):
     """A hop is full: one frame through the spectral domain."""
     targets = state.targets
     stft.analyze(state.stft, state.magnitude)
-    hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
     newest, due = state.stft.newest[0], stft.due(state.stft)
+    noise.process(state.noise, newest, state.magnitude)
+    hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
     panning.process(state.stft.spectra[newest], targets[_PAN], targets[_WIDTH], state.placed, state.place)
+    noise.take_out(state.noise, newest, state.placed)
     melody.process(
         state.melody,
         state.placed,
@@ -145,6 +148,7 @@ def _frame(state):
         state.whole,
     )
     _split(state, state.hpss.history[hpss.due(state.hpss)])
+    noise.weigh(state.noise, due, state.masks)
     stft.synthesize(state.stft, state.masks)
 
 
@@ -153,7 +157,7 @@ def _split(state, magnitude):
     """From the masks of percussive, melody and harmony to those of the stems, for a frame of `magnitude` (bins,)."""
     row, split = 0, state.split[0]
     if split == _MIX:
-        _explain(state, magnitude, state.masks)
+        _explain(state, magnitude, state.masks[: state.shares.shape[0]])
         return
     if split == _AHEAD:
         row = _take_out(state, magnitude)
@@ -250,6 +254,7 @@ def reset(state):
     state.position[0] = 0
     state.phase[0] = 0
     stft.reset(state.stft)
+    noise.reset(state.noise)
     hpss.reset(state.hpss)
     melody.reset(state.melody)
     nmf.reset(state.nmf)
@@ -323,10 +328,12 @@ class Engine:
             check_names(learn)
         templates = self.settings.templates
         parts = templates.parts if templates else learn
-        self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER) + len(learn), np.float32)
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
         if isinstance(templates, Templates):
             defaults |= {"templates.sweeps": templates.sweeps, "templates.exponent": templates.exponent}
+        if self.settings.room:
+            parts, learn, defaults[f"{ROOM}.gain_db"] = (*parts, ROOM), (*learn, ROOM), -np.inf
+        self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER) + len(learn), np.float32)
         self.parameters = Parameters(self._targets, defaults, parts, learn)
         self._state: State | None = None
 
@@ -372,6 +379,9 @@ class Engine:
             position=np.zeros(1, np.int64),
             phase=np.zeros(1, np.int64),
             stft=stft.prepare(sizes, channels, len(stems)),
+            noise=noise.prepare(
+                sample_rate, sizes.hop_size, bins, sizes.lookahead_frames + 1 if self.settings.room else 0
+            ),
             hpss=hpss.prepare(bins, sizes.harmonic_frames, sizes.percussive_bands, sizes.lookahead_frames),
             melody=melody.prepare(
                 sample_rate,

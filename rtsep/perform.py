@@ -75,7 +75,7 @@ def perform(
         hands.on(stream) as (session, midi),
         keys() as pressed,
     ):
-        if settings.learn:
+        if settings.learn or settings.room:
             Sampler(stream, tell)
         desk = Desk(stream, history=History(engine.parameters), midi=midi)
         tell(f"{stream.description}. Ctrl-C ends.")

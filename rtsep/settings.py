@@ -18,6 +18,9 @@ STEMS = ("percussive", "melody", "harmony", "residual")
 GROUPS = {"harmonic": ("melody", "harmony"), "accompaniment": ("percussive", "harmony", "residual")}
 """Sums of stems, with faders of their own."""
 
+ROOM = "room"
+"""The stem of the noise of a room, where `Settings.room` asks for it."""
+
 # A bass drum fills two or three bins, a snare or cymbal hundreds: (from hertz, length of the median in hertz).
 _BY_PITCH = ((0.0, 0.0), (120.0, 60.0), (250.0, 1000.0))
 _CAUSAL = dict(harmonic_s=0.1, lookahead_s=0.0, percussive_bands=_BY_PITCH, bias=2.0, exponent=1.5, melody=True)
@@ -94,6 +97,8 @@ class Settings:
         None for none
     learn : names of stems that are still to be learned while it sounds, in place of `templates`: they are taken out of
         the mix before the others share what is left, and are silent until then
+    room : whether the noise of the room may be learned while it sounds: it is taken away ahead of all else, into a stem
+        ROOM whose fader starts at silence
 
     Raises
     ------
@@ -112,6 +117,7 @@ class Settings:
     transpose: bool = False
     templates: Split | None = field(default=None, compare=False)
     learn: tuple[str, ...] = ()
+    room: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -136,14 +142,16 @@ class Settings:
     def stems(self) -> tuple[str, ...]:
         """The stems that add up to the input: STEMS, with the parts of `templates` in the place of what they split.
 
-        Where they split the mix: their parts, and the residual.
+        Where they split the mix: their parts, and the residual. The room is the last but the residual.
         """
         split = self.templates
         if split is None:
-            return (*self.learn, *STEMS)
-        if split.splits == "mix":
-            return (*split.parts, STEMS[-1])
-        return tuple(name for stem in STEMS for name in (split.parts if stem == split.splits else (stem,)))
+            stems = (*self.learn, *STEMS)
+        elif split.splits == "mix":
+            stems = (*split.parts, STEMS[-1])
+        else:
+            stems = tuple(name for stem in STEMS for name in (split.parts if stem == split.splits else (stem,)))
+        return (*stems[:-1], ROOM, stems[-1]) if self.room else stems
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

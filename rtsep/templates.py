@@ -19,7 +19,7 @@ from . import disk
 from .dsp import windows
 from .errors import BadInput, unknown
 from .parameters import PARAMETERS, find
-from .settings import HIGHEST_RATE, LOWEST_RATE, Sizes
+from .settings import HIGHEST_RATE, LOWEST_RATE, ROOM, Sizes
 
 Spectra = NDArray[np.float32]  # (components, bins) rows sum to 1
 
@@ -38,7 +38,7 @@ PIANO = range(21, 109)
 # Okabe and Ito, "Color universal design", 2008: the color-blind can tell them apart.
 _COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#999999")
 
-_RESERVED = {id.split(".")[0] for id in PARAMETERS} | {"input", "mix", "f0"}  # among them all stems and groups
+_RESERVED = {id.split(".")[0] for id in PARAMETERS} | {ROOM, "input", "mix", "f0"}  # among them all stems and groups
 _LETTERS, _LONGEST = set("abcdefghijklmnopqrstuvwxyz0123456789_-"), 24
 
 _STRETCH = 2.0  # between the lengths of two windows, beyond which spectra of one are no guess at those of the other

@@ -97,7 +97,7 @@ def use():
             ("a", "b"), np.eye(2, 1025, dtype=np.float32), np.arange(2), 48000, 2048, 512, splits=splits
         )
         separate(block, sample_rate=48000, settings=Settings(templates=templates))
-    separate(block, sample_rate=48000, settings=Settings(learn=("a",)))
+    separate(block, sample_rate=48000, settings=Settings(learn=("a",), room=True))
     separate(block, sample_rate=48000, mix=True)
     follow(np.asfortranarray(block), sample_rate=48000)
 

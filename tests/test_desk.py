@@ -251,9 +251,13 @@ class Midi:
 class Stand:
     """A desk at a stream that is called by hand."""
 
-    def __init__(self, channels=2, microphone=None, mode="live", learn=(), **options):
+    def __init__(self, channels=2, microphone=None, mode="live", learn=(), room=False, **options):
         self.stream = Stream(
-            Engine(Settings(mode, learn=learn)), "virtual", sample_rate=RATE, channels=channels, microphone=microphone
+            Engine(Settings(mode, learn=learn, room=room)),
+            "virtual",
+            sample_rate=RATE,
+            channels=channels,
+            microphone=microphone,
         )
         self.parameters, self.changes = self.stream.engine.parameters, []
         self.desk = Desk(self.stream, **options)
@@ -417,6 +421,16 @@ def test_a_row_of_a_part_that_learns_its_sound_begins_and_ends_by_a_key():
     assert stand["organ.learn"] == 0
     stand.press("2", "n")
     assert len(stand.changes) == 2 and "--learn" in stand.desk.view().values.message
+
+
+def test_the_room_has_a_row_that_starts_at_silence_and_learns_by_the_same_key():
+    stand = Stand(room=True)
+    row = next(row for row in stand.values().rows if row.name == "room")
+    assert (row.number, row.value, row.meter is None) == (4, "-inf dB", False)
+    stand.press("4", "n")
+    assert stand["room.learn"] == 1
+    stand.press("n")
+    assert stand["room.learn"] == 0
 
 
 def test_what_was_learned_is_told_once(clock):

@@ -201,6 +201,19 @@ def test_a_stem_may_be_named_that_is_learned_while_it_sounds(config, tmp_path):
     assert '"hum.gain_db" = -inf' in kept and "organ.learn" not in kept
 
 
+def test_the_noise_of_the_room_is_a_stem_that_starts_at_silence(config, tmp_path):
+    live = "live", "-i", "virtual", "-o", "virtual", "--room", "--seconds", "1", "--preset", "drums-down"
+    result = rtsep(*live, "--set", "room.learn=on", "--record", tmp_path / "take")
+    assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
+    assert {path.stem for path in (tmp_path / "take").iterdir()} == {"input", "output", "room", *STEMS}
+    session = config / "sessions" / "live.toml"
+    assert '"room.gain_db" = -inf' in session.read_text() and "room.learn" not in session.read_text()
+    assert rtsep(*live[:-2], "--set", "room.gain_db=-20").returncode == 0
+    assert rtsep(*live[:-2], "--resume").returncode == 0 and '"room.gain_db" = -20' in session.read_text()
+    assert rtsep(*live[:5], *live[6:-2], "--resume").returncode == 0
+    assert_refused(rtsep(*live[:5], "--set", "room.learn=on"), 2, "unknown parameter 'room.learn'")
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from signals import noise, tune
+from signals import noise, song, tune
 
 from rtsep import BadInput, Engine, Settings
 from rtsep.live.history import History
@@ -10,6 +10,7 @@ from rtsep.live.sampler import Sampler
 from rtsep.live.stream import Stream, warm_up
 from rtsep.offline.evaluate import si_sdr
 from rtsep.settings import GROUPS, STEMS
+from rtsep.templates import KITS, load
 
 RATE, BLOCK = 48_000, 480
 
@@ -22,8 +23,8 @@ def _compiled():
 class Desk:
     """A device that is called by hand, whose stream learns `parts`."""
 
-    def __init__(self, *parts, mode="balanced", channels=1):
-        self.engine = Engine(Settings(mode, learn=parts))
+    def __init__(self, *parts, mode="balanced", channels=1, **settings):
+        self.engine = Engine(Settings(mode, learn=parts, **settings))
         self.stream = Stream(self.engine, "virtual", sample_rate=RATE, channels=channels)
         self.stream.state.fade[0] = 1
         self.told: list[str] = []
@@ -145,6 +146,55 @@ def test_more_than_is_kept_is_learned_from_the_last_seconds():
     assert (np.abs(peaks - 220) < 30).all(), peaks
 
 
+def test_the_room_is_learned_while_nothing_else_sounds_and_is_gone():
+    desk = Desk(room=True, channels=2)
+    quiet, late = np.repeat(hiss(3, 0.01), 2, 1), desk.engine.latency
+    assert np.array_equal(desk.hear(quiet)[late:], quiet[:-late])
+    came, told = desk.hold("room", quiet[: 2 * RATE])
+    assert desk.told[-2] == "room: keep quiet, and let go" and told == "room is learned from 2.0 s"
+    assert came[late:].std() > 0.009
+    played = np.repeat(chord(2, 220, 277), 2, 1)
+    heard = desk.hear(np.concatenate([quiet, quiet[: 2 * RATE] + played]))
+    assert heard[RATE : 3 * RATE].std() < 0.001
+    assert si_sdr(played[RATE:-late], heard[4 * RATE + late :]) > 15
+    desk.parameters["room.gain_db"] = 0
+    desk.hear(quiet)
+    assert np.array_equal(desk.hear(quiet[:RATE])[late:], quiet[: RATE - late])
+    desk.parameters.reset()
+    assert desk.parameters["room.gain_db"].value == -np.inf
+
+
+def test_the_room_is_learned_beside_parts_and_templates():
+    desk = Desk("organ", room=True)
+    assert desk.engine.stems == ("organ", *STEMS[:-1], "room", STEMS[-1])
+    assert "is learned" in desk.hold("room", hiss(2, 0.003))[1]
+    assert "is learned" in desk.hold("organ", chord(2, 220, 277) + hiss(2, 0.003, 2))[1]
+    desk.parameters["organ.solo"] = "on"
+    desk.hear(hiss(0.3, 0.003))
+    late, true = desk.engine.latency, chord(2, 220, 277)
+    heard = desk.hear(true + hiss(2, 0.003, 3))
+    assert si_sdr(true[RATE:-late], heard[RATE + late :]) > 18
+    assert np.std(desk.hear(hiss(2, 0.003, 4))[RATE:]) < 0.0005
+    desk = Desk(room=True, templates=load(KITS["drums"]))
+    assert desk.engine.stems[-2] == "room" and "is learned" in desk.hold("room", hiss(1, 0.003))[1]
+    assert np.std(desk.hear(hiss(1, 0.003, 5))[RATE // 2 :]) < 0.0005
+
+
+@pytest.mark.parametrize("mode", ["live", "quality"])
+def test_a_room_that_is_no_room_is_told_and_changes_nothing(mode):
+    desk = Desk(room=True, mode=mode)
+    assert desk.hold("room", np.zeros((RATE, 1), np.float32))[1].startswith("room is not learned: nothing came in")
+    for sound in (song(2 * RATE, RATE), hiss(2, 0.003) + chord(2, 220) * (np.arange(2 * RATE) > RATE)[:, None]):
+        assert "not steady" in desk.hold("room", sound.astype(np.float32))[1]
+    assert "too short" in desk.hold("room", hiss(0.2))[1]
+    sound, late = hiss(1), desk.engine.latency
+    desk.hear(sound)
+    assert np.array_equal(desk.hear(sound)[late:], sound[:-late])
+    hum = sum(np.sin(2 * np.pi * f * np.arange(2 * RATE) / RATE) for f in (50, 100, 150, 350))[:, None]
+    for sound in (hum * 0.01, hiss(2, 0.001) + 0.01 * hum, hiss(0.35)):
+        assert "is learned" in desk.hold("room", sound.astype(np.float32))[1]
+
+
 def test_the_switch_is_neither_undone_nor_found_on_another_engine():
     desk = Desk("organ")
     history = History(desk.parameters)
@@ -154,7 +204,9 @@ def test_the_switch_is_neither_undone_nor_found_on_another_engine():
     assert "organ.learn" not in Engine().parameters
 
 
-@pytest.mark.parametrize("parts, words", [(("melody",), "reserved"), (("a", "a"), "taken"), (("A B",), "no name")])
+@pytest.mark.parametrize(
+    "parts, words", [(("melody",), "reserved"), (("room",), "reserved"), (("a", "a"), "taken"), (("A B",), "no name")]
+)
 def test_names_that_cannot_be_are_refused(parts, words):
     with pytest.raises(BadInput, match=words):
         Engine(Settings(learn=parts))

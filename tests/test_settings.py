@@ -109,3 +109,9 @@ def test_wrong_settings_are_refused_with_the_value_and_the_range(wrong, words):
 def test_sample_rates_beyond_8_to_192_khz_are_refused(rate):
     with pytest.raises(BadInput, match="sample rate"):
         Settings().sizes(rate)
+
+
+def test_the_room_is_a_stem_before_the_residual_and_in_no_group():
+    assert Settings(room=True).stems == (*STEMS[:-1], "room", "residual") and Settings(room=True).groups == GROUPS
+    assert Settings(room=True, learn=("a",)).stems == ("a", *STEMS[:-1], "room", "residual")
+    assert "room" not in Settings().stems

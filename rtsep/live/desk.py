@@ -353,7 +353,7 @@ class Desk:
         if id in self.parameters:
             self._set(id, 1 - self.parameters[id].value)
         else:
-            self.say("only the rows that --learn has named learn a sound")
+            self.say("only rows that --learn has named, and the --room, learn a sound")
 
     def _cancel(self) -> None:
         if self._midi and self._midi.learning:

@@ -4,6 +4,8 @@ Hold the switch `<part>.learn` (a key, a pedal, a note) while the sound plays, h
 its templates are learned from those seconds, templates of all that is left from the seconds before, and both are put
 into the idle bank of the solver, which changes over with the next frame. After "user-guided" separation by templates:
 Smaragdis and Mysore, "Separation by humming: user-guided sound extraction from monophonic mixtures", WASPAA 2009.
+
+Of what is heard while `room.learn` is on, the noise of the room is known by its power.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +14,12 @@ from threading import Lock, Thread
 
 import numpy as np
 
-from ..dsp import nmf
+from ..dsp import nmf, noise
 from ..engine import LEARNED, LEFT, Sound
 from ..errors import BadInput
 from ..offline.factorize import k_means
-from ..offline.learn import SILENT, sounding
+from ..offline.learn import SILENT, magnitudes, sounding
+from ..settings import ROOM
 from ..templates import Spectra
 from .stream import Stream
 
@@ -24,25 +27,30 @@ _LEAST_S = 0.3  # of holding
 _MOST_FRAMES = 400  # of what is left, spread over it: within a second the part is to be a fader
 _SEED = 1
 
+# A room is steady: in bands of so many bins and blocks of so many seconds its power deviates by up to 0.32 of its mean,
+# that of two seconds of music by 0.67 and more (17 recordings).
+_BAND, _BLOCK_S, _STEADY = 8, 0.05, 0.5
+
 
 class Sampler:
-    """Learns the parts of `stream` that are to be learned, each time one is held; `tell` hears what came of it."""
+    """Learns the parts and the room of `stream`, each time one is held; `tell` hears what came of it."""
 
     def __init__(self, stream: Stream, tell: Callable[[str], object]) -> None:
         self._stream, self._parameters, self._tell = stream, stream.engine.parameters, tell
         self._parts = stream.engine.settings.learn
+        self._switches = {id.rpartition(".")[0]: id for id in self._parameters if id.endswith(".learn")}
         self._held: dict[str, tuple[int, Sound]] = {}  # since which sample, and what was heard before
         self._known: dict[str, Spectra] = {}
         self._lock, self._threads = Lock(), list[Thread]()
         self._parameters.watch(self._watch)
 
     def _watch(self, before: Mapping[str, float], by: str) -> None:
-        for part in self._parts:
-            if f"{part}.learn" not in before:
+        for part, switch in self._switches.items():
+            if switch not in before:
                 continue
-            if self._parameters[f"{part}.learn"].value:
+            if self._parameters[switch].value:
                 self._held[part] = self._stream.heard(), self._stream.last_heard()
-                self._tell(f"{part}: let it sound, and let go")
+                self._tell(f"{part}: {'keep quiet' if part == ROOM else 'let it sound'}, and let go")
             elif part in self._held:
                 start, earlier = self._held.pop(part)
                 # Taken at once: learning may have to wait for another part's.
@@ -57,18 +65,34 @@ class Sampler:
             self._threads.pop().join()
 
     def _learn(self, part: str, held: Sound, earlier: Sound) -> None:
-        """Make templates of what was heard while it was `held`, and of what was heard `earlier`."""
+        """Learn from what was heard while it was `held`, and from what was heard `earlier`."""
         seconds = len(held) / self._stream.sample_rate
         with self._lock:
             try:
                 if seconds < _LEAST_S:
                     raise BadInput(f"{seconds:.1f} s are too short: hold it for a second or two.")
-                self._known[part] = self._templates(held, LEARNED)
+                if part == ROOM:
+                    self._learn_room(held)
+                else:
+                    self._known[part] = self._templates(held, LEARNED)
+                    self._fill(earlier)
             except BadInput as error:
                 self._tell(f"{part} is not learned: {error}")
                 return
-            self._fill(earlier)
         self._tell(f"{part} is learned from {seconds:.1f} s")
+
+    def _learn_room(self, sound: Sound) -> None:
+        if np.abs(sound).max(initial=0) < SILENT:
+            raise BadInput("nothing came in: there is no noise to take away.")
+        sizes = self._stream.engine.sizes
+        frames = magnitudes(sound, sizes)[sizes.window_size // sizes.hop_size :]  # those before hear its beginning
+        block = max(round(_BLOCK_S * self._stream.sample_rate / sizes.hop_size), 1)
+        whole = frames[: len(frames) // block * block, :-1] ** 2
+        power = whole.reshape(-1, block, whole.shape[1] // _BAND, _BAND).mean((1, 3))
+        mean = power.mean(0) + 1e-20
+        if np.average(power.std(0) / mean, weights=np.sqrt(mean)) > _STEADY:
+            raise BadInput("what sounded was not steady: hold it while nothing but the room is heard.")
+        noise.fill(self._stream.engine.state.noise, frames)
 
     def _fill(self, earlier: Sound) -> None:
         """Give the engine all that is known, and what is left."""

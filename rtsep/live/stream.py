@@ -129,6 +129,7 @@ class Stream:
                 devices.check(self._input, "input", inputs, self.sample_rate)
             devices.check(self._output, "output", columns, self.sample_rate)
         self.engine.prepare(sample_rate=self.sample_rate, channels=channels, max_block=callback.PIECE, score=score)
+        settings = self.engine.settings
         self.state = callback.prepare(
             self.engine.state,
             self.sample_rate,
@@ -136,7 +137,7 @@ class Stream:
             self.player.state if self.player else player.empty(channels),
             singer.state if singer else player.empty(1),
             microphone=place,
-            ring=int(_RING_S * self.sample_rate) if record or self.engine.settings.learn else 0,
+            ring=int(_RING_S * self.sample_rate) if record or settings.learn or settings.room else 0,
         )
         self._native = native(self.state)
 
