@@ -129,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
         "--tolerance", type=_positive, default=0.1, metavar="S", help="of the alignment (default: 0.1)"
     )
     separate.add_argument("--mix", action="store_true", help="also write the mix with the faders as set")
+    separate.add_argument("--midi-out", action="store_true", help="also write the notes, notes.mid and notes.svg, by "
+                          "templates that have pitches")  # fmt: skip
     separate.add_argument("--format", default="wav", metavar="F", help="wav (32-bit float) or flac (24 bit)")
     separate.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="files at a time")
     separate.add_argument("--force", action="store_true", help="replace files that exist")
@@ -144,12 +146,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     learn.add_argument("recordings", nargs="+", metavar="PART=FILE", help="a part alone; a part may have several")
     learn.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
-    learn.add_argument("--splits", default="percussive", metavar="STEM", help="percussive (default), harmony, or "
-                       "mix: all that is heard")  # fmt: skip
+    learn.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
+                       "(default with --score)")  # fmt: skip
     learn.add_argument("--components", type=int, default=4, metavar="N", help="spectra of each part (default: 4)")
     learn.add_argument("--method", default="k-means", metavar="M", help="k-means (default), nmf, spa, snpa, xray or "
                        "autoencoder")  # fmt: skip
     learn.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
+    learn.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
+                       "instrument from pieces and their MIDI or CSV scores, one for each in order")  # fmt: skip
+    learn.add_argument("--split-at", metavar="PITCH", help="with --score: two parts, the upper from PITCH (as in C4)")
     learn.add_argument("--mode", default="balanced", metavar="M", help=f"{', '.join(MODES)} (default: balanced)")
     learn.add_argument("--force", action="store_true", help="replace a file that exists")
     learn.set_defaults(run=_learn)
@@ -264,7 +269,7 @@ _PARAMETER_HELP = (
 def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
     parser.add_argument("--mode", metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
     parser.add_argument("--templates", metavar="FILE", help="split a stem by what 'rtsep learn' has learned; 'drums' "
-                        "is a kit that comes along")  # fmt: skip
+                        "and 'piano' are kits that come along")  # fmt: skip
     parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
                         "learned)")  # fmt: skip
     parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
@@ -438,6 +443,7 @@ def _separate(options: argparse.Namespace) -> None:
             sample_rate=options.rate,
             channels=options.channels,
             score=options.score,
+            midi_out=options.midi_out,
             progress=lambda source, done, length: bars.update(tasks[source], completed=done, total=length),
         )
     for report in reports:
@@ -464,7 +470,9 @@ def _learn(options: argparse.Namespace) -> None:
         components=options.components,
         method=options.method,
         parts=options.parts,
-        splits=options.splits,
+        scores=options.score,
+        split_at=options.split_at,
+        splits=options.splits or ("mix" if options.score else "percussive"),
         force=options.force,
     )
 

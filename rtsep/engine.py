@@ -149,6 +149,7 @@ def _frame(state):
     )
     _split(state, state.hpss.history[hpss.due(state.hpss)])
     noise.weigh(state.noise, due, state.masks)
+    meters.hear(state.meters, state.nmf.activations)
     stft.synthesize(state.stft, state.masks)
 
 
@@ -364,7 +365,7 @@ class Engine:
         bins = sizes.window_size // 2 + 1
         given = self.settings.templates
         templates = given.fitted(sizes, sample_rate) if isinstance(given, Templates) else None
-        center = windows.center(windows.pair(*sizes[:3])[0])
+        center = self._center = windows.center(windows.pair(*sizes[:3])[0])
         stems, groups, index = self.stems, self.groups, {id: place for place, id in enumerate(self.parameters)}
         faders = (*stems, *groups)
         self._state = State(
@@ -397,7 +398,7 @@ class Engine:
             key=key.prepare(sample_rate, channels),
             microphone=microphone.prepare(sample_rate, channels),
             limiter=limiter.prepare(sample_rate),
-            meters=meters.prepare(sample_rate, len(stems)),
+            meters=meters.prepare(sample_rate, len(stems), len(templates.pitches) if templates else 0),
             dry=np.zeros((sizes.hop_size, channels), np.float32),
             magnitude=np.zeros(bins, np.float32),
             harmonic=np.zeros(bins, np.float32),
@@ -449,6 +450,7 @@ class Engine:
         Arrays `input`, `output` and `stems` (in the order of `stems`) hold the levels of the last moments, linear; `f0`
         and `confidence` the melody, in Hz (0: none) and 0 to 1; `melody` (history, 2) both for the last frames, a
         ring, of which `frames` counts the rows. There a negative F0 is the likeliest pitch where there is no melody.
+        `pitches` (heard, components), a ring of the same rows, holds the activations of templates that have pitches.
         """
         return self.state.meters
 
@@ -463,6 +465,11 @@ class Engine:
         held = (int(melody.salience.stride[0]) - 1) / 2  # hops, on an average
         late = melody.center[0] + sizes.hop_size * (sizes.lookahead_frames + held)
         return float(((frame + 1) * sizes.hop_size - late) / self.sample_rate)
+
+    def frame_time(self, frame: int) -> float:
+        """Seconds into the input of the middle of what `frame` (counted from 0) parts."""
+        newest = (frame + 1 - self.sizes.lookahead_frames) * self.sizes.hop_size - 1
+        return (newest - self._center) / self.sample_rate
 
     def reset(self) -> None:
         """Forget the sound; the next block starts afresh. Parameters stay, and count from the first sample on."""

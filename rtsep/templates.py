@@ -1,7 +1,7 @@
 """Templates: the magnitude spectra that parts of a sound are made of, their files, and those that follow from a rule.
 
 A file (.rtsep) is a NumPy archive (.npz) of three arrays: `header`, a text in JSON with "format" (1) and the fields of
-`Templates` that are no arrays; `spectra`; and `part_of`.
+`Templates` that are no arrays (`pitches` may be missing); `spectra`; and `part_of`.
 """
 
 import io
@@ -62,6 +62,7 @@ class Templates:
     sweeps : of the solver over all components in each frame, 1 to 20: 1 for drums, 2 for pitches
     colors : of the parts, as "#e69f00"; chosen if left out
     source : what they were learned from, and under which licence
+    pitches : the MIDI number of each component, 0 to 127, where they are those of notes; else ()
 
     Raises
     ------
@@ -79,6 +80,7 @@ class Templates:
     sweeps: int = 1
     colors: tuple[str, ...] = ()
     source: str = ""
+    pitches: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_names(self.parts)
@@ -110,6 +112,11 @@ class Templates:
             raise BadInput("the spectra have rows that do not sum to 1: divide each by its sum.")
         if part_of.dtype != np.int64 or set(part_of.tolist()) != set(range(len(self.parts))):
             raise BadInput(f"part_of must be int64 and give each of the {len(self.parts)} parts a template.")
+        pitches = self.pitches
+        if pitches and (len(pitches) != len(part_of) or not all(isinstance(p, int) and 0 <= p <= 127 for p in pitches)):
+            raise BadInput(
+                f"the pitches are {pitches}: there must be a MIDI number for each of {len(part_of)} spectra."
+            )
 
     def fitted(self, sizes: Sizes, sample_rate: float) -> "Templates":
         """The templates for an engine of `sizes` at `sample_rate` (Hz): interpolated along frequency.
@@ -185,7 +192,7 @@ def load(path: str | os.PathLike[str]) -> Templates:
             header = json.loads(archive["header"].item())
             version = header.pop("format")
             if version == FORMAT:
-                header["parts"], header["colors"] = tuple(header["parts"]), tuple(header["colors"])
+                header |= {name: tuple(header.get(name, ())) for name in ("parts", "colors", "pitches")}
                 return Templates(spectra=archive["spectra"], part_of=archive["part_of"], **header)
     except BadInput as error:
         raise BadInput(f"{path} cannot be used: {error}") from None
@@ -213,12 +220,12 @@ def _is_color(color: str) -> bool:
     return len(color) == 7 and color[0] == "#" and set(color[1:].lower()) <= set("0123456789abcdef")
 
 
-def harmonic_templates(sizes: Sizes, sample_rate: float, notes: range = PIANO) -> Spectra:
+def harmonic_templates(sizes: Sizes, sample_rate: float, notes: range = PIANO, fall: float = 1.0) -> Spectra:
     """What the pitches `notes` (MIDI numbers) look like by rule: (notes, bins), rows sum to 1.
 
-    Partials stretched as those of a piano, their amplitudes falling as 1/n, each the main lobe of the analysis window
-    widened by a quarter of a semitone to both sides. All else is exactly zero, and stays so when multiplicative
-    updates refine it (Müller, "Fundamentals of Music Processing", 2015, section 8.3.2).
+    Partials stretched as those of a piano, their amplitudes falling as 1/n to the power of `fall`, each the main lobe
+    of the analysis window widened by a quarter of a semitone to both sides. All else is exactly zero, and stays so when
+    multiplicative updates refine it (Müller, "Fundamentals of Music Processing", 2015, section 8.3.2).
 
     The stretch is the mean piano's of Rigaud, David and Daudet, "A parametric model and estimation techniques for the
     inharmonicity and tuning of the piano", Journal of the Acoustical Society of America 133(5), 2013.
@@ -235,7 +242,7 @@ def harmonic_templates(sizes: Sizes, sample_rate: float, notes: range = PIANO) -
     for partial in range(1, _PARTIALS + 1):
         place = partial * f0 * np.sqrt(1 + stretch * partial**2) * sizes.window_size / sample_rate
         away = np.maximum(place / _DETUNED - bins, bins - place * _DETUNED)
-        templates += np.interp(np.maximum(away, 0), *lobe, right=0) / partial
+        templates += np.interp(np.maximum(away, 0), *lobe, right=0) / partial**fall
     return unit(templates)
 
 

@@ -1,4 +1,4 @@
-"""What a screen may read at any time: peaks that fall back as on a peak programme meter, and the melody of late."""
+"""What a screen may read at any time: peaks that fall back as on a peak programme meter, melody and pitches of late."""
 
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from ..kernel import kernel
 
 _FALL_S = 0.3
 HISTORY = 2048  # frames of melody that are kept: seconds
+HEARD = 1024  # frames of pitches that are kept: those of 4096 samples, the most that a file gives at once
 
 
 class State(NamedTuple):
@@ -23,10 +24,11 @@ class State(NamedTuple):
     confidence: float32[::1]  # (1,) 0 to 1
     frames: int64[::1]  # (1,) frames so far
     melody: float32[:, ::1]  # (history, 2) F0, negative where there is none, and confidence of the last frames, a ring
+    pitches: float32[:, ::1]  # (heard, components) activations of the last frames, a ring; none without pitches
 
 
-def prepare(sample_rate: float, stems: int) -> State:
-    """A state for `stems`."""
+def prepare(sample_rate: float, stems: int, pitches: int = 0) -> State:
+    """A state for `stems`, and templates of so many `pitches`."""
     return State(
         fall=np.array([1 / (_FALL_S * sample_rate)], np.float32),
         input=np.zeros(1, np.float32),
@@ -37,6 +39,7 @@ def prepare(sample_rate: float, stems: int) -> State:
         confidence=np.zeros(1, np.float32),
         frames=np.zeros(1, np.int64),
         melody=np.zeros((HISTORY, 2), np.float32),
+        pitches=np.zeros((HEARD, pitches), np.float32),
     )
 
 
@@ -51,6 +54,7 @@ def reset(state):
     state.confidence[0] = 0
     state.frames[0] = 0
     state.melody[:] = 0
+    state.pitches[:] = 0
 
 
 @kernel
@@ -60,6 +64,14 @@ def note(state, f0, likeliest, confidence):
     row[0], row[1] = f0 if f0 > 0 else -likeliest, confidence
     state.f0[0], state.confidence[0] = f0, confidence
     state.frames[0] += 1
+
+
+@kernel
+def hear(state, activations):
+    """Note the `activations` (components,) of the frame whose melody was noted last, if they are those of pitches."""
+    row = state.pitches[(state.frames[0] - 1) % state.pitches.shape[0]]
+    for r in range(row.shape[0]):
+        row[r] = activations[r]
 
 
 @kernel

@@ -13,12 +13,14 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from ..errors import BadInput, Unavailable
+from ..offline.notes import THRESHOLD_DB
 from ..parameters import PARAMETERS
+from ..templates import Templates
 from . import controls
 from .history import History
 from .painter import printable
 from .ports import Midi
-from .singing import note_name
+from .singing import name_of, note_name
 from .stream import Stream
 from .terminal import bar
 
@@ -35,6 +37,7 @@ _FALL_DB_PER_S = 20 / 1.7
 _LIMITED = 0.9  # gain of the limiter below which it is said to work
 _SAID_S = 3.0  # how long a message stands
 
+_FAINT = 5e-4  # activation of a sine of -60 dBFS, over the size of the window
 _MOST_ROWS = 10  # in 24 lines, of which one is for messages
 _HELP = (
     "1-9 row  up/down 1 dB  page 6 dB  home 0 dB  end -inf  m mute  s solo  c clips",
@@ -101,6 +104,7 @@ class Values:
     muted: bool = False
     gone: bool = False  # the device
     f0_hz: float = 0.0
+    pitches: Sequence[int] = ()  # MIDI numbers that sound
     load_median: float = 0.0  # part of a block's time
     load_worst: float = 0.0
     xruns: int = 0
@@ -144,7 +148,8 @@ class Picture:
         yield _meter("input", values.input, "")
         yield _meter("output", values.output, "LIM" if values.limiting else "")
         name, cents = note_name(values.f0_hz)
-        yield Text(f"melody  {name} {cents:+.0f} cents" if name else "melody  --")
+        notes = "".join(f"  {name_of(pitch)}" for pitch in values.pitches)
+        yield Text((f"melody  {name} {cents:+.0f} cents" if name else "melody  --") + (notes and f"   notes{notes}"))
         yield Text(
             f"load    {values.load_median * 100:.1f} %, worst {values.load_worst * 100:.1f} %   "
             f"xruns {values.xruns}   latency {values.latency_ms:.1f} ms"
@@ -383,6 +388,7 @@ class Desk:
             muted=snapshot["output.mute"] == 1,
             gone=not stream.active,
             f0_hz=float(meters.f0[0]),
+            pitches=self._pitches(),
             load_median=stats.load_median,
             load_worst=stats.load_worst,
             xruns=stats.xruns,
@@ -392,6 +398,16 @@ class Desk:
             message=self._message if now < self._said_s + _SAID_S else "",
             parameters=[(id, self.parameters[id].text) for id in _BESIDE] if self._help else (),
         )
+
+    def _pitches(self) -> Sequence[int]:
+        """The pitches that sound: within reach of the loudest of late, and no mere noise."""
+        engine = self.stream.engine
+        templates, meters = engine.settings.templates, engine.meters
+        if not isinstance(templates, Templates) or not templates.pitches:
+            return ()
+        levels = meters.pitches[(meters.frames[0] - 1) % len(meters.pitches)]
+        least = max(meters.pitches.max() * 10 ** (THRESHOLD_DB / 20), _FAINT * engine.sizes.window_size)
+        return sorted({pitch for pitch, level in zip(templates.pitches, levels, strict=True) if level > least})
 
     def _rows(self, snapshot: dict[str, float], now: float) -> list[Row]:
         """The rows, with the levels behind their faders."""

@@ -51,6 +51,7 @@ _EXPONENT = 2.0  # of the soft masks
 _STROKE_S = 0.2  # how long after a note's beginning, and the tolerance, its stroke may sound
 _DYING_S = 0.3  # how long after its end, and the tolerance, its string and the room may
 
+_BETWEEN_S = 7.0  # recordings that are learned from: longer than the last notes of a score
 _LONGER_S = 5.0  # that a score may be than its recording: the last string dies away
 _MOST_VALUES = 2**25  # of a spectrogram, 128 MB: 6 minutes at 44.1 kHz; longer recordings are learned in parts
 _MOST_BYTES = 4e9  # of all stems
@@ -131,6 +132,43 @@ def separate_by_score(
         result /= _STEPS
         rest -= result
     return {name: result.reshape(shape) for name, result in zip((*stems, RESIDUAL), (*results, rest), strict=True)}
+
+
+def refined_templates(
+    recordings: Sequence[Sound],
+    scores: Sequence[Sequence[Note]],
+    sizes: Sizes,
+    sample_rate: float,
+    tolerance_s: float,
+    *,
+    fall: float,
+    prior: float,
+) -> tuple[_Numbers, _Floats]:
+    """The pitches that `scores` hold, and their harmonic templates (pitches, bins) as the `recordings` teach them.
+
+    `recordings` (samples, channels) are of one rate, each has its score. `prior` holds the templates at the rule with
+    that `fall`, as gamma priors do in Virtanen, Cemgil and Godsill, "Bayesian extensions to non-negative matrix
+    factorisation for audio signal modelling", ICASSP 2008: what was seldom heard stays near it.
+
+    Raises
+    ------
+    BadInput : for a score that cannot be that of its recording.
+    """
+    sizes = sizes._replace(hop_size=sizes.window_size // _OVERLAP)
+    channels = max(recording.shape[1] for recording in recordings)
+    silence = np.zeros((math.ceil(_BETWEEN_S * sample_rate), channels), np.float32)
+    joined, notes, start = [], list[Note](), 0
+    for recording, score in zip(recordings, scores, strict=True):
+        _check_length(score, len(recording) / sample_rate)
+        notes += [Note(note.onset_s + start / sample_rate, note.duration_s, note.pitch) for note in score]
+        level = np.sqrt((recording**2).sum() / len(recording))
+        joined += [np.pad(recording / level, ((0, 0), (0, channels - recording.shape[1]))), silence]
+        start += len(recording) + len(silence)
+    plan = _plan(notes, [0] * len(notes), start, sizes, sample_rate, tolerance_s)
+    _, templates = _factors(
+        np.concatenate(joined), range(len(plan.stem)), plan, sizes, sample_rate, fall=fall, prior=prior
+    )
+    return plan.pitches, templates[: len(plan.pitches)]
 
 
 def separate_file_by_score(
@@ -260,9 +298,11 @@ def _plan(
     allowed = np.zeros((frames, 2 * len(pitches)), np.bool_)
     stem = np.full((frames, len(pitches)), -1, np.int32)
 
+    late = round(windows.center(windows.pair(*sizes[:3])[0])) + 1
+
     def frame(time_s: float, rounded: Callable[[float], int]) -> int:
         """The frame whose middle is at `time_s`."""
-        return max(rounded((time_s * sample_rate + sizes.window_size / 2) / sizes.hop_size - 1), 0)
+        return max(rounded((time_s * sample_rate + late) / sizes.hop_size - 1), 0)
 
     for note, number in zip(notes, stems, strict=True):
         place = pitches.index((note.track, note.pitch))
@@ -275,8 +315,20 @@ def _plan(
     return _Plan(np.array([pitch for _, pitch in pitches]), allowed, stem)
 
 
-def _factors(recording: Sound, span: range, plan: _Plan, sizes: Sizes, sample_rate: float) -> tuple[_Floats, _Floats]:
-    """Activations (frames, components) and templates (components, bins) of the frames `span` of the recording."""
+def _factors(
+    recording: Sound,
+    span: range,
+    plan: _Plan,
+    sizes: Sizes,
+    sample_rate: float,
+    fall: float = 1.0,
+    prior: float = 0.0,
+) -> tuple[_Floats, _Floats]:
+    """Activations (frames, components) and templates (components, bins) of the frames `span` of the recording.
+
+    The harmonic templates begin with that `fall`, and are held there as if each had been heard that way for `prior`
+    times as long as the pitches sound on an average.
+    """
     magnitude = np.concatenate(
         [np.sqrt((np.abs(spectra) ** 2).sum(1)) for _, spectra in _spectra(recording, span, sizes)]
     )
@@ -284,8 +336,9 @@ def _factors(recording: Sound, span: range, plan: _Plan, sizes: Sizes, sample_ra
     magnitude /= max(float(magnitude.max()), float(np.finfo(np.float32).tiny))
     lowest = int(plan.pitches.min())
     pitches = range(lowest, int(plan.pitches.max()) + 1)
-    rules = [rule(sizes, sample_rate, pitches)[plan.pitches - lowest] for rule in (harmonic_templates, onset_templates)]
-    templates = np.concatenate(rules)
+    harmonic = harmonic_templates(sizes, sample_rate, pitches, fall)[plan.pitches - lowest]
+    templates = np.concatenate([harmonic, onset_templates(sizes, sample_rate, pitches)[plan.pitches - lowest]])
+    held = harmonic * (prior * magnitude.sum() / len(harmonic))
     allowed = plan.allowed[span.start : span.stop]
     level = magnitude.sum(1) / np.maximum(allowed.sum(1), 1)
     activations = allowed * level[:, np.newaxis].astype(np.float32)
@@ -296,7 +349,9 @@ def _factors(recording: Sound, span: range, plan: _Plan, sizes: Sizes, sample_ra
         _update(magnitude, templates, activations, sums, quotient, sounding)
         templates *= sums
         weights = templates.sum(1)
-        templates /= np.where(weights > 0, weights, 1)[:, np.newaxis]
+        templates[: len(held)] += held
+        total = templates.sum(1)
+        templates /= np.where(total > 0, total, 1)[:, np.newaxis]
         templates[templates < _TINY] = 0  # before they become denormal
         activations *= weights / np.maximum(activations.sum(0), _TINY)
     return activations, templates

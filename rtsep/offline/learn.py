@@ -69,7 +69,7 @@ def learn(
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     _check_components(components)
-    sounds, rate = _load(examples, sample_rate)
+    sounds, rate = loaded(examples, sample_rate)
     sizes = settings.sizes(rate)
     random = np.random.default_rng(_SEED)
     spectra = []
@@ -111,7 +111,7 @@ def learn_blind(
     settings = settings or Settings()
     _check_components(components)
     _check_components(parts, "parts")
-    sounds, rate = _load({"1": [example]}, sample_rate)
+    sounds, rate = loaded({"1": [example]}, sample_rate)
     sizes = settings.sizes(rate)
     random = np.random.default_rng(_SEED)
     frames, count = sounding(sounds["1"], sizes, random), parts * components
@@ -178,7 +178,9 @@ def sounding(sounds: Sequence[Sound], sizes: Sizes, random: np.random.Generator)
     return np.concatenate([magnitudes(sound, sizes, frames) for sound, frames in zip(sounds, drawn, strict=True)])
 
 
-def _load(examples: Mapping[str, Sequence[Example]], sample_rate: float | None) -> tuple[dict[str, list[Sound]], float]:
+def loaded(
+    examples: Mapping[str, Sequence[Example]], sample_rate: float | None
+) -> tuple[dict[str, list[Sound]], float]:
     """The recordings (samples, channels) of each part, at one rate in Hz."""
     sounds: dict[str, list[Sound]] = {}
     for part, own in examples.items():

@@ -21,10 +21,12 @@ from .. import disk
 from ..engine import Engine, process, room
 from ..errors import BadInput, Unavailable, unknown
 from ..settings import MOST_CHANNELS, Settings
+from ..templates import Templates
+from . import notes as rolls
 from . import score as scores
 from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of
 
-_TABLE = "f0"  # what the table of the melody is called among the outputs
+_TABLE, _MIDI, _ROLL = "f0", "notes.mid", "notes.svg"  # what is no sound among the outputs
 
 PIPE = "-"
 """The name of standard input among sources, and of standard output as a folder."""
@@ -119,6 +121,31 @@ def follow(
     return _melody(engine, track, len(sound) / rate)
 
 
+def transcribe(
+    source: ArrayLike | Name,
+    *,
+    sample_rate: float | None = None,
+    settings: Settings,
+    threshold_db: float = rolls.THRESHOLD_DB,
+) -> list[scores.Note]:
+    """The notes of an array or a sound file, by the templates of `settings`, as the engine hears them live.
+
+    `threshold_db` is that of `rtsep.offline.notes.notes_in`; other parameters and errors as of `separate`.
+
+    Raises
+    ------
+    BadInput : also if there are no templates, or they have no pitches.
+    """
+    templates = _pitched(settings)
+    sound, rate, _ = _sound(source, sample_rate)
+    engine = _engine(settings, None)
+    engine.prepare(sample_rate=rate, channels=sound.shape[1])
+    heard: list[Sound] = []
+    for _ in _render(engine, _blocks(sound), heard=heard):
+        pass
+    return _notes(engine, templates, heard, len(sound) / rate, threshold_db)
+
+
 def separate_files(
     sources: Sequence[Name],
     folder: Name,
@@ -133,6 +160,7 @@ def separate_files(
     sample_rate: float | None = None,
     channels: int | None = None,
     score: Name | None = None,
+    midi_out: bool = False,
     progress: Progress | None = None,
 ) -> list[Report]:
     """Separate sound files into FOLDER/<name>/<stem>.<format> and f0.csv (time_s, f0_hz, confidence), block by block.
@@ -151,6 +179,7 @@ def separate_files(
     jobs : sources worked on at a time, each in a thread
     force : replace files that are there already
     sample_rate, channels : of standard input
+    midi_out : also write the notes by templates that have pitches: notes.mid, and notes.svg, a picture of them
     progress : is told how far each source is
 
     Returns
@@ -178,7 +207,12 @@ def separate_files(
         raise BadInput(f"{jobs} jobs: there must be at least 1.")
     if PIPE in places and (sample_rate is None or channels is None):
         raise BadInput("raw sound does not tell its rate and channels: add -r RATE -c CHANNELS.")
-    plan = _plan(places, folder, names, format, force, melody=settings.melody)
+    templates = _pitched(settings) if midi_out else None
+    if templates and folder == PIPE:
+        raise BadInput("standard output takes one sound: name a folder for the notes.")
+    others = {_TABLE: "f0.csv"} if settings.melody else {}
+    others |= {_MIDI: _MIDI, _ROLL: _ROLL} if templates else {}
+    plan = _plan(places, folder, names, format, force, others)
     raw = (sample_rate or 0, channels or 0)
     stop = Event()
 
@@ -191,9 +225,10 @@ def separate_files(
                 engine.prepare(sample_rate=reader.sample_rate, channels=reader.channels, score=regions)
                 writers: dict[str, Writer | RawWriter] = {}
                 track: list[Sound] = []
+                heard: list[Sound] = []
                 table = outputs.get(_TABLE)
                 for name, path in outputs.items():
-                    if name == _TABLE:
+                    if name in (_TABLE, _MIDI, _ROLL):
                         continue
                     stack.callback(_remove_empty, path.parent)
                     writers[name] = (
@@ -203,7 +238,7 @@ def separate_files(
                     )
                     stack.enter_context(writers[name])
                 done = 0
-                for parts in _render(engine, reader.blocks(), track if table else None):
+                for parts in _render(engine, reader.blocks(), track if table else None, heard if templates else None):
                     if stop.is_set():
                         raise CancelledError
                     for name, writer in writers.items():
@@ -216,6 +251,12 @@ def separate_files(
                     writer.finish()
                 if table:
                     _write_table(table, _melody(engine, track, done / reader.sample_rate))
+                if templates:
+                    duration_s = done / reader.sample_rate
+                    notes = _notes(engine, templates, heard, duration_s)
+                    colors = dict(zip(templates.parts, templates.colors, strict=True))
+                    rolls.write_midi(outputs[_MIDI], notes)
+                    rolls.write_picture(outputs[_ROLL], notes, colors, duration_s)
         except BrokenPipeError:
             return Report(source, (), (), None)
         except (BadInput, Unavailable) as error:
@@ -286,9 +327,17 @@ def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) ->
 
 
 def _plan(
-    sources: Sequence[str], folder: str, names: Sequence[str], format: str, force: bool, *, melody: bool
+    sources: Sequence[str],
+    folder: str,
+    names: Sequence[str],
+    format: str,
+    force: bool,
+    others: Mapping[str, str],
 ) -> dict[str, dict[str, Path]]:
-    """Where each sound of each source goes; `BadInput` if two would go to one place or one is taken."""
+    """Where each sound of each source goes, and the `others` (files by name).
+
+    `BadInput` if two would go to one place or one is taken.
+    """
     if folder == PIPE:
         if len(sources) != 1 or len(names) != 1:
             raise BadInput("standard output takes one sound of one source: name one stem, or the mix alone.")
@@ -302,8 +351,7 @@ def _plan(
             raise BadInput(f"{first} and {source} would both go to {home}: separate them into two folders.")
         taken[home.name.casefold()] = source
         plan[source] = {name: home / f"{name}.{format}" for name in names}
-        if melody:
-            plan[source][_TABLE] = home / "f0.csv"
+        plan[source] |= {name: home / file for name, file in others.items()}
     outputs = [path for paths in plan.values() for path in paths.values()]
     inputs = {Path(source).resolve() for source in sources}
     for path in outputs:
@@ -311,15 +359,18 @@ def _plan(
             raise BadInput(f"{path} is one of the sources: choose another folder.")
     there = [path for path in outputs if path.exists()]
     if there and not force:
-        others = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise BadInput(f"{there[0]}{others} exists already: choose another folder, or add --force to replace.")
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        raise BadInput(f"{there[0]}{more} exists already: choose another folder, or add --force to replace.")
     return plan
 
 
-def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None = None) -> Iterator[dict[str, Sound]]:
+def _render(
+    engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None = None, heard: list[Sound] | None = None
+) -> Iterator[dict[str, Sound]]:
     """The stems, groups and "mix" of `blocks` (at most BLOCK, channels), aligned with them and as long in all.
 
-    The arrays are views which the next block overwrites. `track` grows by the melody of each block (frames, 2).
+    The arrays are views which the next block overwrites. `track` grows by the melody of each block (frames, 2), `heard`
+    by the activations of the pitches (frames, components), of which each `_stride` is kept.
     """
     channels, late, frames = engine.channels, engine.latency, 0
     block, mix = (np.zeros((BLOCK, channels), np.float32) for _ in range(2))
@@ -333,10 +384,14 @@ def _render(engine: Engine, blocks: Iterable[Sound], track: list[Sound] | None =
         block[:samples] = given
         parts = stems[:, :samples]
         process(engine.state, block[:samples], np.zeros((samples, 0), np.float32), mix[:samples], parts)
+        newest = int(engine.meters.frames[0])
         if track is not None:
-            newest = int(engine.meters.frames[0])
             track.append(engine.meters.melody[np.arange(frames, newest) % len(engine.meters.melody)])
-            frames = newest
+        if heard is not None:
+            stride = _stride(engine)
+            kept = np.arange(-(-frames // stride) * stride, newest, stride)
+            heard.append(engine.meters.pitches[kept % len(engine.meters.pitches)])
+        frames = newest
         first, end = (
             [min(max(place + latency - done, 0), samples) for latency in (engine.stem_latency, late)]
             for place in (0, length)
@@ -359,6 +414,33 @@ def _melody(engine: Engine, track: Sequence[Sound], duration_s: float) -> Melody
     nearest = np.rint((time_s - engine.melody_time(0)) / step_s).astype(int)
     rows = frames[np.clip(nearest, 0, len(frames) - 1)]
     return Melody(time_s, np.maximum(rows[:, 0], 0), rows[:, 1])
+
+
+def _pitched(settings: Settings) -> Templates:
+    """The templates of `settings`, which have pitches."""
+    templates = settings.templates
+    if not isinstance(templates, Templates) or not templates.pitches:
+        raise BadInput("notes need templates that have pitches: take the kit piano, or rtsep learn with --score.")
+    return templates
+
+
+def _stride(engine: Engine) -> int:
+    """Frames from one row of activations to the next."""
+    return max(int(rolls.STEP_S * engine.sample_rate / engine.sizes.hop_size), 1)
+
+
+def _notes(
+    engine: Engine,
+    templates: Templates,
+    heard: Sequence[Sound],
+    duration_s: float,
+    threshold_db: float = rolls.THRESHOLD_DB,
+) -> list[scores.Note]:
+    """The notes of the rows `heard`, which end with the sound."""
+    activations = np.concatenate([*heard, np.zeros((0, len(templates.pitches)), np.float32)])
+    time_s = np.array([engine.frame_time(row * _stride(engine)) for row in range(len(activations))])
+    within = time_s < duration_s
+    return rolls.notes_in(activations[within], templates, time_s[within], threshold_db)
 
 
 def _write_table(path: Path, melody: Melody) -> None:
