@@ -3,10 +3,11 @@
     python benchmarks/piano.py DATA [--out benchmarks/results]
 
 DATA is described in items.py. The items real_maps_* count: a Disklavier, whose notes are known (notes.csv), at 48 kHz.
-Figures are F-measures of the notes that `transcribe` finds: of their piano roll every 10 ms ("frame", which is what
-mir_eval.multipitch counts, as all pitches are whole semitones), and of mir_eval.transcription (onsets within 50 ms,
-"note"). The threshold is in each case the best for frames on the other items, never on the one that is scored; but the
-rule's fall of the amplitudes, the prior, and the least duration and strokes of a note were chosen on these very items.
+Figures are F-measures of the notes that `rtsep separate --midi-out` finds: of their piano roll every 10 ms ("frame",
+which is what mir_eval.multipitch counts, as all pitches are whole semitones), and of mir_eval.transcription (onsets
+within 50 ms, "note"). The threshold is in each case the best for frames on the other items, never on the one that is
+scored; but the rule's fall of the amplitudes, the prior, and the least duration and strokes of a note were chosen on
+these very items.
 The truth of one lies 0.03 s after what is heard, that of the other 0.02 s before; it is taken as it is.
 
 "other" is learned from the other items, the same piano behind other microphones; the sound check are the first ten
@@ -28,7 +29,7 @@ from rtsep.engine import Engine
 from rtsep.offline.learn import magnitudes
 from rtsep.offline.notes import notes_in
 from rtsep.offline.pitches import learn_pitches, pitches_by_rule
-from rtsep.offline.render import transcribe
+from rtsep.offline.render import pitch_activations
 from rtsep.offline.score import notes_of
 from rtsep.settings import Settings
 
@@ -77,20 +78,21 @@ def note_f(found, truth, start_s):
 
 def by_engine(sound, settings):
     """Notes by threshold."""
-    return {db: transcribe(sound, sample_rate=RATE, settings=settings, threshold_db=db) for db in THRESHOLDS_DB}
+    activations, time_s = pitch_activations(sound, sample_rate=RATE, settings=settings)
+    return {db: notes_in(activations, time_s, settings.templates, db) for db in THRESHOLDS_DB}
 
 
 def by_updates(sound, templates, updates):
     """Notes by threshold, the activations found by that many multiplicative updates."""
     engine = Engine(Settings(templates=templates))
     engine.prepare(sample_rate=RATE, channels=1)
-    stride = 4  # as many rows as `transcribe` keeps
+    stride = 4  # as many rows as the engine keeps
     frames = magnitudes(sound, engine.sizes)[::stride]
     h = np.repeat(frames.sum(1, keepdims=True), len(templates.spectra), 1) / len(templates.spectra)
     for _ in range(updates):
         h *= (frames / (h @ templates.spectra + 1e-9)) @ templates.spectra.T
     time_s = np.array([engine.frame_time(t * stride) for t in range(len(h))])
-    return {db: notes_in(h, templates, time_s, db) for db in THRESHOLDS_DB}
+    return {db: notes_in(h, time_s, templates, db) for db in THRESHOLDS_DB}
 
 
 def methods(name, found):

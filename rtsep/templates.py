@@ -192,7 +192,8 @@ def load(path: str | os.PathLike[str]) -> Templates:
             header = json.loads(archive["header"].item())
             version = header.pop("format")
             if version == FORMAT:
-                header |= {name: tuple(header.get(name, ())) for name in ("parts", "colors", "pitches")}
+                header["parts"], header["colors"] = tuple(header["parts"]), tuple(header["colors"])
+                header["pitches"] = tuple(header.get("pitches", ()))
                 return Templates(spectra=archive["spectra"], part_of=archive["part_of"], **header)
     except BadInput as error:
         raise BadInput(f"{path} cannot be used: {error}") from None

@@ -21,6 +21,7 @@ from rtsep.live.desk import Desk, Hold, Meter, Picture, Row, Values, stepped
 from rtsep.live.history import History
 from rtsep.live.stream import Stream, warm_up
 from rtsep.parameters import PARAMETERS
+from rtsep.templates import KITS, load
 
 RATE = 48_000
 NAMES = ("percussive", "melody", "harmony", "residual", "harmonic", "accompaniment", "microphone", "output")
@@ -90,9 +91,14 @@ def test_everything_is_told_in_words():
         assert words in text, text
 
 
+def test_pitches_stand_behind_the_melody():
+    assert "melody  A4 +0 cents   notes  C4  D#5" in "\n".join(shown(Values("x", f0_hz=440, pitches=(60, 75))))
+    assert "melody  --   notes  A0" in "\n".join(shown(Values("x", pitches=(21,))))
+
+
 def test_what_is_not_so_is_not_told():
     text = "\n".join(shown(Values("x", [Row(1, "percussive", meter=Meter())], chosen=2, song=(True, 0, math.nan))))
-    for words in ("CLIP", "LIM", "GONE", "MUTED", "BYPASS", ">", "cents", "paused"):
+    for words in ("CLIP", "LIM", "GONE", "MUTED", "BYPASS", ">", "cents", "notes", "paused"):
         assert words not in text
     for words in (" 1 percussive", "0.0 dB . . [              ]", "melody  --", "playing  0:00 / -:--"):
         assert words in text
@@ -251,9 +257,9 @@ class Midi:
 class Stand:
     """A desk at a stream that is called by hand."""
 
-    def __init__(self, channels=2, microphone=None, mode="live", learn=(), room=False, **options):
+    def __init__(self, channels=2, microphone=None, mode="live", learn=(), room=False, templates=None, **options):
         self.stream = Stream(
-            Engine(Settings(mode, learn=learn, room=room)),
+            Engine(Settings(mode, learn=learn, room=room, templates=templates)),
             "virtual",
             sample_rate=RATE,
             channels=channels,
@@ -296,6 +302,21 @@ def test_rows_keep_their_numbers_on_every_stream():
             (i, name) for i, name in enumerate(NAMES, 1) if name != "microphone"
         ]
     assert [found.name for found in Stand(microphone=True).values().rows] == list(NAMES)
+
+
+def test_the_pitches_that_sound_are_told_if_the_templates_have_any():
+    stand = Stand(channels=1, templates=load(KITS["piano"]))
+    assert stand.values().pitches == []
+    stand.hear(1e-5 * tune(RATE // 4, RATE, (880,)))  # nobody hears it
+    assert stand.values().pitches == []
+    stand.hear(tune(RATE // 2, RATE, (880,)))
+    assert 81 in stand.values().pitches and len(stand.values().pitches) < 5
+    stand.hear(constant(RATE // 2, 0))
+    assert stand.values().pitches == []
+    for templates in (None, load(KITS["drums"])):
+        stand = Stand(channels=1, templates=templates)
+        stand.hear(tune(RATE // 4, RATE, (880,)))
+        assert stand.values().pitches == ()
 
 
 def test_digits_and_arrows_choose_a_row():

@@ -16,6 +16,7 @@ from signals import music
 from rtsep import STEMS, separate
 from rtsep.live.stream import warm_up
 from rtsep.offline.evaluate import si_sdr
+from rtsep.offline.score import notes_of
 
 RATE = 48_000
 
@@ -192,6 +193,30 @@ def test_the_parts_of_a_mix_are_found_blindly_and_the_kit_that_comes_along_split
     assert {path.name for path in (tmp_path / "out" / "both").iterdir()} == {"kick.wav", "percussive.wav", "f0.csv"}
 
 
+def test_pitches_are_learned_from_a_piece_and_its_score_and_notes_are_written(config, tmp_path):
+    time_s = np.arange(2 * RATE) / RATE
+    tone = sum(np.sin(2 * np.pi * 261.63 * n * time_s) / n**2 for n in range(1, 6)) * (time_s > 0.5) * (time_s < 1.5)
+    soundfile.write(tmp_path / "piece.wav", 0.3 * tone, RATE, subtype="FLOAT")
+    (tmp_path / "piece.csv").write_text("onset_s,duration_s,midi\n0.5,1.0,60\n")
+    learned = rtsep(
+        "learn", "own=piece.wav", "--score", "piece.csv", "--split-at", "D4", "-o", "own.rtsep", cwd=tmp_path
+    )
+    assert learned.returncode == 0 and "88 templates of own-lower, own-upper" in learned.stderr, learned.stderr
+    for templates, stems in (("own.rtsep", {"own-lower", "own-upper"}), ("piano", {"lower", "upper"})):
+        result = rtsep(
+            "separate", "piece.wav", "--templates", templates, "--midi-out", "-o", templates[:3], cwd=tmp_path
+        )
+        assert result.returncode == 0, result.stderr
+        folder = tmp_path / templates[:3] / "piece"
+        assert {path.stem for path in folder.glob("*.wav")} == {*stems, "residual"}
+        assert (folder / "notes.svg").read_text().startswith("<svg")
+        assert any(note.pitch == 60 and abs(note.onset_s - 0.5) < 0.02 for note in notes_of(folder / "notes.mid"))
+    live = rtsep(
+        "live", "-i", "piece.wav", "-o", "virtual", "--templates", "piano", "--set", "lower.gain_db=-12", cwd=tmp_path
+    )
+    assert live.returncode == 0, live.stderr
+
+
 def test_a_stem_may_be_named_that_is_learned_while_it_sounds(config, tmp_path):
     live = "live", "-i", "virtual", "-o", "virtual", "--learn", "organ", "--learn", "hum", "--seconds", "1"
     result = rtsep(*live, "--set", "organ.learn=on", "--set", "hum.gain_db=-inf", "--record", tmp_path / "take")
@@ -223,6 +248,10 @@ def test_the_noise_of_the_room_is_a_stem_that_starts_at_silence(config, tmp_path
         (["learn", "kick=silence.wav", "-o", "x.rtsep"], ["silen"]),
         (["learn", "kick=kick.wav", "--method", "magic", "-o", "x.rtsep"], ["unknown method 'magic'"]),
         (["learn", "kick=kick.wav", "--splits", "drums", "-o", "x.rtsep"], ["'drums'", "percussive"]),
+        (["learn", "piano=kick.wav", "--score", "none.mid", "-o", "x.rtsep"], ["no file none.mid"]),
+        (["learn", "piano=kick.wav", "--split-at", "C4", "-o", "x.rtsep"], ["split_at", "name a score"]),
+        (["separate", "kick.wav", "--midi-out", "-o", "out"], ["templates that have pitches"]),
+        (["separate", "kick.wav", "--midi-out", "--templates", "drums", "-o", "out"], ["templates that have pitches"]),
         (["live", "--templates", "none.rtsep", "-o", "virtual"], ["none.rtsep"]),
         (["live", "--templates", "kick.wav", "-o", "virtual"], ["kick.wav"]),
         (["separate", "kick.wav", "--by", "hand", "-o", "out"], ["--score"]),

@@ -43,7 +43,7 @@ def found_in(*levels_db, templates=None, step_s=STEP_S, **options):
     """The notes of components that have these levels (rows,) in dB."""
     activations = 10 ** (np.array(levels_db, np.float32).T / 20)
     templates = templates or chosen(tuple(range(60, 60 + len(levels_db))))
-    return notes_in(activations, templates, 1.0 + step_s * np.arange(len(activations)), **options)
+    return notes_in(activations, 1.0 + step_s * np.arange(len(activations)), templates, **options)
 
 
 def steps(*pieces):
@@ -106,7 +106,7 @@ def test_components_of_one_pitch_and_part_are_one_and_parts_are_tracks():
 
 @pytest.mark.parametrize("rows", (0, 1, 40))
 def test_silence_holds_no_notes(rows):
-    assert notes_in(np.zeros((rows, 1), np.float32), chosen((60,)), STEP_S * np.arange(rows)) == []
+    assert notes_in(np.zeros((rows, 1), np.float32), STEP_S * np.arange(rows), chosen((60,))) == []
 
 
 # From sounds

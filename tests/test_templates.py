@@ -93,6 +93,26 @@ def test_a_file_is_an_archive_that_numpy_and_json_can_read(tmp_path):
     assert (header["format"], header["parts"], header["sample_rate"]) == (1, ["kick", "snare"], RATE)
 
 
+def test_pitches_are_kept_in_the_header_and_files_that_know_none_still_load(tmp_path):
+    made(pitches=(60, 64, 0, 127)).save(tmp_path / "piano.rtsep")
+    assert load(tmp_path / "piano.rtsep").pitches == (60, 64, 0, 127)
+    made().save(tmp_path / "kit.rtsep")
+    with np.load(tmp_path / "kit.rtsep") as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header"].item())
+    assert header.pop("pitches") == []
+    np.savez(tmp_path / "old.npz", **arrays | {"header": json.dumps(header)})
+    assert load(tmp_path / "old.npz").pitches == ()
+
+
+@pytest.mark.parametrize(
+    "pitches", [(60, 61, 62), (60, 61, 62, 63, 64), (60, 61, 62, 128), (-1, 0, 1, 2), (60.5, 1, 2, 3)]
+)
+def test_pitches_are_midi_numbers_one_for_each_spectrum(pitches):
+    with pytest.raises(BadInput, match=r"there must be a MIDI number for each of 4 spectra\.$"):
+        made(pitches=pitches)
+
+
 def test_each_part_has_a_color_of_its_own():
     assert len(set(made(("a", "b", "c", "d", "e")).colors)) == 5
 

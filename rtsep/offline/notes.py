@@ -15,6 +15,7 @@ from pathlib import Path
 
 import mido
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from .. import disk
@@ -41,8 +42,8 @@ _SECOND, _ROW, _MARGIN, _TOP = 60, 7, 34, 18  # pixels of the picture: of a seco
 
 def notes_in(
     activations: NDArray[np.float32],
-    templates: Templates,
     time_s: NDArray[np.float64],
+    templates: Templates,
     threshold_db: float = THRESHOLD_DB,
 ) -> list[Note]:
     """The notes in `activations` (rows, components) of `templates` that have pitches, in the order of their onsets.
@@ -80,7 +81,7 @@ def _spans(level: NDArray[np.floating], threshold: float, step_s: float) -> Iter
         above = np.flatnonzero(within > threshold)
         if not len(above):
             continue
-        past = np.array([within[max(row - before, 0) : row + 1].min() for row in range(len(within))])
+        past = sliding_window_view(np.pad(within, (before, 0), mode="edge"), before + 1).min(1)
         steep = (within > threshold) & (within > _STROKE * past)
         strokes = [int(above[0])]
         for row in np.flatnonzero(np.diff(steep.astype(int), prepend=0) == 1):

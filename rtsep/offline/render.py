@@ -121,29 +121,34 @@ def follow(
     return _melody(engine, track, len(sound) / rate)
 
 
-def transcribe(
-    source: ArrayLike | Name,
-    *,
-    sample_rate: float | None = None,
-    settings: Settings,
-    threshold_db: float = rolls.THRESHOLD_DB,
-) -> list[scores.Note]:
-    """The notes of an array or a sound file, by the templates of `settings`, as the engine hears them live.
+def pitch_activations(
+    source: ArrayLike | Name, *, sample_rate: float | None = None, settings: Settings
+) -> tuple[Sound, NDArray[np.float64]]:
+    """Activations (rows, components) of the templates of `settings`, as the engine hears them live, and times (rows,).
 
-    `threshold_db` is that of `rtsep.offline.notes.notes_in`; other parameters and errors as of `separate`.
+    A row is kept about every 5 ms; times are in seconds. Parameters and errors as of `separate`.
 
     Raises
     ------
     BadInput : also if there are no templates, or they have no pitches.
     """
-    templates = _pitched(settings)
+    _pitched(settings)
     sound, rate, _ = _sound(source, sample_rate)
     engine = _engine(settings, None)
     engine.prepare(sample_rate=rate, channels=sound.shape[1])
     heard: list[Sound] = []
     for _ in _render(engine, _blocks(sound), heard=heard):
         pass
-    return _notes(engine, templates, heard, len(sound) / rate, threshold_db)
+    return _timed(engine, heard, len(sound) / rate)
+
+
+def transcribe(source: ArrayLike | Name, *, sample_rate: float | None = None, settings: Settings) -> list[scores.Note]:
+    """The notes of an array or a sound file by the templates of `settings`, in the order of their onsets.
+
+    Parameters and errors as of `pitch_activations`.
+    """
+    activations, time_s = pitch_activations(source, sample_rate=sample_rate, settings=settings)
+    return rolls.notes_in(activations, time_s, _pitched(settings))
 
 
 def separate_files(
@@ -253,7 +258,7 @@ def separate_files(
                     _write_table(table, _melody(engine, track, done / reader.sample_rate))
                 if templates:
                     duration_s = done / reader.sample_rate
-                    notes = _notes(engine, templates, heard, duration_s)
+                    notes = rolls.notes_in(*_timed(engine, heard, duration_s), templates)
                     colors = dict(zip(templates.parts, templates.colors, strict=True))
                     rolls.write_midi(outputs[_MIDI], notes)
                     rolls.write_picture(outputs[_ROLL], notes, colors, duration_s)
@@ -429,18 +434,11 @@ def _stride(engine: Engine) -> int:
     return max(int(rolls.STEP_S * engine.sample_rate / engine.sizes.hop_size), 1)
 
 
-def _notes(
-    engine: Engine,
-    templates: Templates,
-    heard: Sequence[Sound],
-    duration_s: float,
-    threshold_db: float = rolls.THRESHOLD_DB,
-) -> list[scores.Note]:
-    """The notes of the rows `heard`, which end with the sound."""
-    activations = np.concatenate([*heard, np.zeros((0, len(templates.pitches)), np.float32)])
+def _timed(engine: Engine, heard: Sequence[Sound], duration_s: float) -> tuple[Sound, NDArray[np.float64]]:
+    """The rows `heard` that lie before the end of the sound, and the times in seconds where they do."""
+    activations = np.concatenate([*heard, np.zeros((0, engine.meters.pitches.shape[1]), np.float32)])
     time_s = np.array([engine.frame_time(row * _stride(engine)) for row in range(len(activations))])
-    within = time_s < duration_s
-    return rolls.notes_in(activations[within], templates, time_s[within], threshold_db)
+    return activations[time_s < duration_s], time_s[time_s < duration_s]
 
 
 def _write_table(path: Path, melody: Melody) -> None:
