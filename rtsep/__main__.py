@@ -144,10 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         help="learn sounds that split a stem into parts",
         description="Learn what parts sound like, from recordings of each alone or from a mix; --templates uses it.",
     )
-    learn.add_argument("recordings", nargs="+", metavar="PART=FILE", help="a part alone; a part may have several")
+    learn.add_argument("recordings", nargs="+", metavar="PART=FILE", help="a part alone, a part may have "
+                       "several; PART=FILE@12-14 for its seconds 12 to 14")  # fmt: skip
     learn.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
     learn.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
-                       "(default with --score)")  # fmt: skip
+                       "(default with --score, or a single part)")  # fmt: skip
     learn.add_argument("--components", type=int, default=4, metavar="N", help="spectra of each part (default: 4)")
     learn.add_argument("--method", default="k-means", metavar="M", help="k-means (default), nmf, spa, snpa, xray or "
                        "autoencoder")  # fmt: skip
@@ -472,7 +473,7 @@ def _learn(options: argparse.Namespace) -> None:
         parts=options.parts,
         scores=options.score,
         split_at=options.split_at,
-        splits=options.splits or ("mix" if options.score else "percussive"),
+        splits=options.splits,
         force=options.force,
     )
 

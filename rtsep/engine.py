@@ -279,8 +279,10 @@ def _split_by(templates: Templates | None, learn: int, bins: int) -> nmf.State:
 
 def _split_of(settings: Settings) -> int:
     """What the state's `split` is to be."""
+    if settings.ahead:
+        return _AHEAD
     if settings.templates is None:
-        return _AHEAD if settings.learn else _NOTHING
+        return _NOTHING
     return _MIX if settings.templates.splits == "mix" else STEMS.index(settings.templates.splits)
 
 
@@ -324,11 +326,9 @@ class Engine:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        learn = self.settings.learn
+        templates, parts, learn = self.settings.templates, self.settings.parts, self.settings.learn
         if learn:
             check_names(learn)
-        templates = self.settings.templates
-        parts = templates.parts if templates else learn
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
         if isinstance(templates, Templates):
             defaults |= {"templates.sweeps": templates.sweeps, "templates.exponent": templates.exponent}

@@ -1,13 +1,19 @@
 """`rtsep learn`: recordings of parts become a file of templates."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from .errors import BadInput
 from .live.terminal import tell
-from .offline.learn import learn, learn_blind
+from .offline import files
+from .offline.learn import SILENT, Example, learn, learn_blind
 from .offline.pitches import learn_pitches
-from .settings import Settings
+from .settings import REST, Settings
+
+_EXCERPT = re.compile(r"(.+)@([\d:.]+)-([\d:.]+)")
 
 
 def learn_files(
@@ -21,15 +27,19 @@ def learn_files(
     parts: int | None = None,
     scores: Sequence[str] = (),
     split_at: str | None = None,
-    splits: str = "percussive",
+    splits: str | None = None,
     force: bool = False,
 ) -> None:
     """Learn from `recordings`, written part=file (a part may have several), and write the file `output`.
 
+    Of a part=file@12-14 only the seconds from 12 to 14 are taken (or minutes: 1:12-1:14). A single part is taken out
+    of the mix; what is left is learned from the seconds of the file that are not its own.
+
     With a number of `parts` there is one recording without a name, a mix that is taken apart into "1", "2", ...
     With `scores` the recordings are pieces of one instrument, written name=file, each with its score; `split_at` makes
     two parts of it. Other parameters and errors as of `rtsep.offline.learn.learn` and
-    `rtsep.offline.pitches.learn_pitches`; `force` replaces a file that is there.
+    `rtsep.offline.pitches.learn_pitches`; `force` replaces a file that is there. They split the mix by default if there
+    is a score or a rest.
     """
     if split_at is not None and not scores:
         raise BadInput(f"split_at is {split_at!r}, but no pitches are learned: name a score too.")
@@ -45,21 +55,21 @@ def learn_files(
             parts=parts,
             components=components,
             settings=settings,
-            splits=splits,
+            splits=splits or "percussive",
             source=source,
         )
     else:
-        examples: dict[str, list[str]] = {}
+        named: dict[str, list[str]] = {}
         for recording in recordings:
             part, equals, path = recording.partition("=")
             if not equals or not path:
                 raise BadInput(f"{recording!r} names no part: write kick={recording or 'kick.wav'}, say.")
-            examples.setdefault(part, []).append(path)
-        source = ", ".join(Path(path).name for own in examples.values() for path in own)
+            named.setdefault(part, []).append(path)
+        source = ", ".join(Path(path).name for own in named.values() for path in own)
         if scores:
-            if len(examples) != 1:
-                raise BadInput(f"scores of {', '.join(examples)}: pitches are learned of one instrument at a time.")
-            ((name, pieces),) = examples.items()
+            if len(named) != 1:
+                raise BadInput(f"scores of {', '.join(named)}: pitches are learned of one instrument at a time.")
+            ((name, pieces),) = named.items()
             templates = learn_pitches(
                 pieces,
                 scores,
@@ -67,10 +77,14 @@ def learn_files(
                 split_at=split_at,
                 sample_rate=sample_rate,
                 settings=settings,
-                splits=splits,
+                splits=splits or "mix",
                 source=f"{source}, by the score",
             )
         else:
+            examples, left, sample_rate = _examples(named, sample_rate)
+            if len(examples) == 1 and splits in (None, "mix"):
+                examples[REST] = left
+            splits = splits or ("mix" if REST in examples else "percussive")
             templates = learn(
                 examples,
                 sample_rate=sample_rate,
@@ -85,3 +99,32 @@ def learn_files(
     tell(
         f"{output}: {len(templates.spectra)} templates of {', '.join(templates.parts)}, {rate:g} Hz, {window_ms:.0f} ms"
     )
+
+
+def _examples(
+    named: Mapping[str, Sequence[str]], sample_rate: float | None
+) -> tuple[dict[str, list[Example]], list[Example], float | None]:
+    """What is to be learned from; what sounds before and after what is cut out; the rate of these in Hz."""
+    examples: dict[str, list[Example]] = {part: [] for part in named}
+    left: list[Example] = []
+    for part, path in ((part, path) for part, own in named.items() for path in own):
+        excerpt = None if Path(path).exists() else _EXCERPT.fullmatch(path)
+        if excerpt is None:
+            examples[part].append(path)
+            continue
+        sound, sample_rate = files.load(excerpt[1], sample_rate)
+        start, end = (round(_seconds(text) * sample_rate) for text in excerpt.groups()[1:])
+        if not start < end <= len(sound):
+            raise BadInput(f"{path}: the recording lasts {len(sound) / sample_rate:.1f} s; name two moments in it.")
+        examples[part].append(sound[start:end])
+        left += [piece for piece in (sound[:start], sound[end:]) if np.abs(piece).max(initial=0) > SILENT]
+    return examples, left, sample_rate
+
+
+def _seconds(text: str) -> float:
+    """The seconds of "14", "14.5" or "1:14.5"."""
+    try:
+        minutes, seconds = ([0, *map(float, text.split(":"))])[-2:]
+    except ValueError:
+        raise BadInput(f"{text!r} is no time: write seconds, as in 14.5, or 1:14.5.") from None
+    return 60 * minutes + seconds

@@ -18,6 +18,9 @@ STEMS = ("percussive", "melody", "harmony", "residual")
 GROUPS = {"harmonic": ("melody", "harmony"), "accompaniment": ("percussive", "harmony", "residual")}
 """Sums of stems, with faders of their own."""
 
+REST = "rest"
+"""The last part of templates that divide the mix may have this name: it is what the stems of the engine then share."""
+
 ROOM = "room"
 """The stem of the noise of a room, where `Settings.room` asks for it."""
 
@@ -139,14 +142,28 @@ class Settings:
             _within("a length in percussive_bands", length, 0, 4000, "Hz")
 
     @property
+    def ahead(self) -> bool:
+        """Whether parts are taken out of the mix before the stems of the engine share what is left."""
+        split = self.templates
+        return split.splits == "mix" and split.parts[-1] == REST if split else bool(self.learn)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The stems that templates bring, or will when they are learned."""
+        if self.templates is None:
+            return self.learn
+        return self.templates.parts[:-1] if self.ahead else self.templates.parts
+
+    @property
     def stems(self) -> tuple[str, ...]:
         """The stems that add up to the input: STEMS, with the parts of `templates` in the place of what they split.
 
-        Where they split the mix: their parts, and the residual. The room is the last but the residual.
+        Where they split the mix: their parts, and the residual; or, if the last is REST, STEMS in its place. The room
+        is the last but the residual.
         """
         split = self.templates
-        if split is None:
-            stems = (*self.learn, *STEMS)
+        if split is None or self.ahead:
+            stems = (*self.parts, *STEMS)
         elif split.splits == "mix":
             stems = (*split.parts, STEMS[-1])
         else:
@@ -157,8 +174,8 @@ class Settings:
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Sums of stems: GROUPS, and what `templates` split; none where they split the mix."""
         split = self.templates
-        if split is None:
-            return GROUPS | {"accompaniment": (*self.learn, *GROUPS["accompaniment"])}
+        if split is None or self.ahead:
+            return GROUPS | {"accompaniment": (*self.parts, *GROUPS["accompaniment"])}
         if split.splits == "mix":
             return {}
         groups = {split.splits: split.parts}

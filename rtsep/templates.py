@@ -19,7 +19,7 @@ from . import disk
 from .dsp import windows
 from .errors import BadInput, unknown
 from .parameters import PARAMETERS, find
-from .settings import HIGHEST_RATE, LOWEST_RATE, ROOM, Sizes
+from .settings import HIGHEST_RATE, LOWEST_RATE, REST, ROOM, Sizes
 
 Spectra = NDArray[np.float32]  # (components, bins) rows sum to 1
 
@@ -57,7 +57,7 @@ class Templates:
     part_of : int64 (components,) the number of the part that each belongs to; every part has at least one
     sample_rate : Hz
     window_size, synthesis_size : of the engine (`rtsep.settings.Sizes`), samples; they make the analysis window
-    splits : one of SPLITS
+    splits : one of SPLITS; of the mix, the last part may be `rtsep.settings.REST`
     exponent : of the soft masks between the parts, 0.25 to 8
     sweeps : of the solver over all components in each frame, 1 to 20: 1 for drums, 2 for pitches
     colors : of the parts, as "#e69f00"; chosen if left out
@@ -94,6 +94,8 @@ class Templates:
             raise BadInput(f"windows of {self.window_size} and {self.synthesis_size} samples: no mode has them.")
         if self.splits not in SPLITS:
             raise unknown("branch", self.splits, SPLITS)
+        if self.splits == "mix" and (REST in self.parts[:-1] or self.parts == (REST,)):
+            raise BadInput(f"{REST!r} is what the other parts leave: name it last, behind at least one.")
         if not 0.25 <= self.exponent <= 8:
             raise BadInput(f"the exponent is {self.exponent}: it must lie between 0.25 and 8.")
         if self.sweeps not in range(1, 21):

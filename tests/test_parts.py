@@ -174,6 +174,26 @@ def test_templates_of_the_whole_mix_leave_their_parts_and_the_residual_alone(mod
     np.testing.assert_allclose(heard, sum(stems[part] for part in (*PARTS[1:], "residual")), atol=1e-6)
 
 
+def test_parts_with_a_rest_are_taken_out_before_the_engines_own_stems_share_what_is_left():
+    sound = signals.noise_24_bit(9000, 2)
+    templates = replace(bands(splits="mix"), parts=("low", "middle", "rest"))
+    engine = engine_for("balanced", RATE, 2, templates=templates)
+    assert engine.stems == ("low", "middle", *STEMS) and "low" in engine.groups["accompaniment"]
+    assert "rest.gain_db" not in engine.parameters and "low.solo" in engine.parameters
+    late = engine.latency
+    stems = stems_of(engine, np.concatenate([sound, np.zeros((late, 2), np.float32)]))
+    assert np.array_equal(sum(stems.values())[late:], sound)
+    whole = stems_of(engine_for("balanced", RATE, 2, templates=bands(splits="mix")), sound)
+    plain = stems_of(engine_for("balanced", RATE, 2), sound)
+    hertz = np.fft.rfftfreq(9000, 1 / RATE)
+    for name in ("low", "middle"):
+        np.testing.assert_allclose(stems[name][:9000], whole[name], atol=1e-6)
+    for stem in STEMS[:3]:
+        was, now = (np.abs(np.fft.rfft(found[stem][:9000, 0])) ** 2 for found in (plain, stems))
+        assert now[hertz < 1900].sum() < 0.01 * was[hertz < 1900].sum()
+        np.testing.assert_allclose(now[hertz > 2200].sum(), was[hertz > 2200].sum(), rtol=0.02)
+
+
 def blurred(**options) -> Templates:
     """Templates that overlap everywhere."""
     templates = bands(splits="mix")

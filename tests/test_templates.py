@@ -183,6 +183,7 @@ BROKEN = r"is damaged or breaks off: copy it again, or learn the parts afresh\.$
         ({"synthesis_size": 0}, r"windows of 512 and 0 samples"),
         ({"window_size": 1024}, r"the spectra are float32 \(4, 257\): they must be float32 \(4, 513\)\.$"),
         ({"splits": "vocals"}, r"unknown branch 'vocals'"),
+        ({"splits": "mix", "parts": ("rest", "low")}, r"'rest' is what the other parts leave: name it last"),
         ({"exponent": 0}, r"the exponent is 0: it must lie between 0.25 and 8\.$"),
         ({"sweeps": 0}, r"the number of sweeps is 0: it must be 1 to 20\.$"),
         ({"colors": ["#000000"]}, r"the colors are .*: there must be one for each part, as #e69f00\.$"),
@@ -679,7 +680,31 @@ def test_the_command_learns_named_files(tmp_path, capsys):
     with pytest.raises(BadInput, match="exists already"):
         learn_files(recordings[:1], str(out), settings=Settings())
     learn_files(recordings[:1], str(out), settings=Settings(), sample_rate=8000, force=True)
-    assert (load(out).parts, load(out).sample_rate) == (("kick",), 8000)
+    assert (load(out).parts, load(out).sample_rate) == (("kick", "rest"), 8000)
+
+
+def test_the_command_learns_a_part_from_some_seconds_and_what_is_left_from_the_others(tmp_path):
+    low, high = band(200, 800), band(3000, 5000)
+    recording, out = tmp_path / "song.wav", str(tmp_path / "hat.rtsep")
+    soundfile.write(recording, np.concatenate([low, high, low]), RATE)
+    seconds = len(low) / RATE
+    learn_files([f"hat={recording}@{seconds:g}-0:{2 * seconds:g}"], out, settings=Settings())
+    templates = load(out)
+    assert templates.parts == ("hat", "rest") and templates.splits == "mix"
+    assert inside(templates, "hat", 2800, 5200) > 0.9 and np.bincount(templates.part_of)[0] == 4
+    rest = templates.spectra[templates.part_of == 1]
+    assert np.ptp(rest[0]) == 0 and 2 < len(rest) <= 16
+    hertz = np.fft.rfftfreq(templates.window_size, 1 / RATE)
+    assert rest[1:, (hertz > 100) & (hertz < 900)].sum(1).min() > 0.8
+    learn_files([f"hat={recording}"], out, settings=Settings(), force=True)
+    assert np.bincount(load(out).part_of).tolist() == [4, 1]
+    learn_files([f"hat={recording}"], out, settings=Settings(), splits="percussive", force=True)
+    assert load(out).parts == ("hat",)
+    for times, sentence in (("1-99", "lasts"), ("1-1", "two moments"), ("1:2:x-3", "there is no|cannot")):
+        with pytest.raises(BadInput, match=sentence):
+            learn_files([f"hat={recording}@{times}"], out, settings=Settings(), force=True)
+    (tmp_path / "odd@1-2").write_bytes(recording.read_bytes())
+    learn_files([f"hat={tmp_path / 'odd@1-2'}"], out, settings=Settings(), splits="percussive", force=True)
 
 
 def test_the_command_takes_a_mix_apart(tmp_path):

@@ -15,11 +15,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..dsp import windows
+from ..engine import LEFT
 from ..errors import BadInput, unknown
-from ..settings import Settings, Sizes
+from ..settings import REST, Settings, Sizes
 from ..templates import Templates, check_names, unit
 from . import files
-from .factorize import METHODS, factors
+from .factorize import METHODS, factors, k_means
 from .files import Name, Sound
 
 Example = Name | NDArray[np.floating[Any]]
@@ -52,7 +53,8 @@ def learn(
 
     Parameters
     ----------
-    examples : {name of a part: its recordings}, of 1 to 8 channels
+    examples : {name of a part: its recordings}, of 1 to 8 channels. If they split the mix, the last may be REST, what
+        is left when the others are taken out: it may have no recordings, and gets more components, one of them flat
     sample_rate : of the templates, and of arrays, Hz; if left out, that of the first file
     components : templates of each part
     method : a name of `rtsep.offline.factorize.METHODS`
@@ -74,6 +76,9 @@ def learn(
     random = np.random.default_rng(_SEED)
     spectra = []
     for part, own in sounds.items():
+        if part == REST and splits == "mix":
+            spectra.append(_rest(own, sizes, random))
+            continue
         frames = sounding(own, sizes, random)
         if len(frames) < max(components, 2):
             raise BadInput(
@@ -84,13 +89,22 @@ def learn(
     return Templates(
         parts=tuple(examples),
         spectra=unit(np.concatenate(spectra)),
-        part_of=np.repeat(np.arange(len(spectra)), components),
+        part_of=np.repeat(np.arange(len(spectra)), [len(rows) for rows in spectra]),
         sample_rate=rate,
         window_size=sizes.window_size,
         synthesis_size=sizes.synthesis_size,
         splits=splits,
         source=source,
     )
+
+
+def _rest(sounds: Sequence[Sound], sizes: Sizes, random: np.random.Generator) -> Sound:
+    """Templates (at most LEFT, bins) of what is left, the first flat: so that no part takes what nobody knows."""
+    bins = sizes.window_size // 2 + 1
+    flat = np.full((1, bins), 1 / bins, np.float32)
+    frames = sounding(sounds, sizes, random) if sounds else np.zeros((0, bins), np.float32)
+    count = min(LEFT - 1, len(frames) // 2)
+    return np.concatenate([flat, k_means(frames, count, random)]) if count else flat
 
 
 def learn_blind(
@@ -185,7 +199,7 @@ def loaded(
     sounds: dict[str, list[Sound]] = {}
     for part, own in examples.items():
         sounds[part] = []
-        if not len(own):
+        if not len(own) and part != REST:
             raise BadInput(f"there is no recording of {part!r}: name at least one.")
         for number, example in enumerate(own, 1):
             if isinstance(example, str | os.PathLike):
