@@ -15,7 +15,7 @@ from rtsep.dsp import hpss, meters
 from rtsep.errors import BadInput, Unavailable
 from rtsep.offline.notes import notes_in, write_midi, write_picture
 from rtsep.offline.pitches import pitches_by_rule
-from rtsep.offline.render import _render, separate_files, transcribe
+from rtsep.offline.render import _render, pitch_activations, separate_files, transcribe
 from rtsep.offline.score import Note, notes_of
 from rtsep.settings import MODES, Settings
 from rtsep.templates import KITS, Templates, load
@@ -82,7 +82,8 @@ def test_an_onset_lies_where_half_of_what_is_reached_is_reached():
     assert spans([note])[0][0] == 30
     (softer,) = found_in(rise - 12, steps((121, -80)) + 0, threshold_db=-20)
     assert softer.onset_s == note.onset_s
-    late = np.concatenate([steps((20, -60), (40, -12)), np.zeros(40)])  # what comes after the attack does not count
+    # What comes after the attack does not count.
+    late = np.concatenate([steps((20, -60), (25, -12)), np.linspace(-12, 0, 60), np.zeros(20)])
     assert spans(found_in(late))[0][0] == 20
 
 
@@ -199,6 +200,9 @@ def test_no_frame_of_a_file_is_lost_or_kept_twice(settings, rate):
         every.append(engine.state.nmf.activations.copy())
     stride = max(int(0.005 * rate / hop), 1)
     assert np.array_equal(np.concatenate(heard), np.array(every)[::stride])
+    activations, time_s = pitch_activations(sound, sample_rate=rate, settings=settings)
+    assert np.array_equal(activations, np.array(every)[::stride][: len(activations)])
+    assert time_s.tolist() == [engine.frame_time(row * stride) for row in range(len(time_s))]
 
 
 def test_the_time_of_a_frame_is_that_of_the_middle_of_its_window():
