@@ -22,8 +22,10 @@ from .templates import Templates, check_names
 
 Sound = NDArray[np.float32]
 
-LEARNED, LEFT = 6, 16
-"""Most templates of a part that is learned while it sounds, and of all that is left."""
+LEARNED, LEFT = 78, 16
+"""Most templates of a part that is learned while it sounds (six at thirteen pitches), and of all that is left."""
+
+_LEARNED_EXPONENT = 1.5  # of their masks: templates of two seconds are rough, and softer masks forgive more
 
 _NOTHING, _MIX, _AHEAD = -1, -2, -3  # what templates split: the mix into parts alone, or into parts and what is left
 _FADER = ("gain_db", "mute", "solo")
@@ -332,6 +334,8 @@ class Engine:
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
         if isinstance(templates, Templates):
             defaults |= {"templates.sweeps": templates.sweeps, "templates.exponent": templates.exponent}
+        elif learn:
+            defaults["templates.exponent"] = _LEARNED_EXPONENT
         if self.settings.room:
             parts, learn, defaults[f"{ROOM}.gain_db"] = (*parts, ROOM), (*learn, ROOM), -np.inf
         self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER) + len(learn), np.float32)

@@ -146,6 +146,17 @@ def test_more_than_is_kept_is_learned_from_the_last_seconds():
     assert (np.abs(peaks - 220) < 30).all(), peaks
 
 
+def test_a_pitch_that_was_not_among_what_was_learned_is_found_too():
+    desk = Desk("organ")
+    desk.hear(hiss(2))
+    assert "is learned" in desk.hold("organ", np.concatenate([chord(1, 220), chord(1, 247)]))[1]
+    desk.parameters["organ.solo"] = "on"
+    desk.hear(hiss(0.3))
+    true, late = chord(2, 207), desk.engine.latency
+    got = desk.hear(true + hiss(2, seed=7))[RATE // 2 + late :]
+    assert si_sdr(true[RATE // 2 : -late], got) > 4
+
+
 def test_the_room_is_learned_while_nothing_else_sounds_and_is_gone():
     desk = Desk(room=True, channels=2)
     quiet, late = np.repeat(hiss(3, 0.01), 2, 1), desk.engine.latency

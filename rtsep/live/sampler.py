@@ -2,7 +2,8 @@
 
 Hold the switch `<part>.learn` (a key, a pedal, a note) while the sound plays, hummed or clapped if need be, and let go:
 its templates are learned from those seconds, templates of all that is left from the seconds before, and both are put
-into the idle bank of the solver, which changes over with the next frame. After "user-guided" separation by templates:
+into the idle bank of the solver, which changes over with the next frame. What has a pitch is learned at others too, if
+that helps. After "user-guided" separation by templates:
 Smaragdis and Mysore, "Separation by humming: user-guided sound extraction from monophonic mixtures", WASPAA 2009.
 
 Of what is heard while `room.learn` is on, the noise of the room is known by its power.
@@ -17,13 +18,14 @@ import numpy as np
 from ..dsp import nmf, noise
 from ..engine import LEARNED, LEFT, Sound
 from ..errors import BadInput
-from ..offline.factorize import k_means
 from ..offline.learn import SILENT, magnitudes, sounding
+from ..offline.transpose import REACHES, best_reach, learned, moved
 from ..settings import ROOM
 from ..templates import Spectra
 from .stream import Stream
 
 _LEAST_S = 0.3  # of holding
+_COMPONENTS = LEARNED // (2 * max(REACHES) + 1)
 _MOST_FRAMES = 400  # of what is left, spread over it: within a second the part is to be a fader
 _SEED = 1
 
@@ -74,8 +76,7 @@ class Sampler:
                 if part == ROOM:
                     self._learn_room(held)
                 else:
-                    self._known[part] = self._templates(held, LEARNED)
-                    self._fill(earlier)
+                    self._learn_part(part, held, earlier)
             except BadInput as error:
                 self._tell(f"{part} is not learned: {error}")
                 return
@@ -94,24 +95,25 @@ class Sampler:
             raise BadInput("what sounded was not steady: hold it while nothing but the room is heard.")
         noise.fill(self._stream.engine.state.noise, frames)
 
-    def _fill(self, earlier: Sound) -> None:
-        """Give the engine all that is known, and what is left."""
-        bins = self._stream.engine.sizes.window_size // 2 + 1
-        left = [np.full((1, bins), 1 / bins, np.float32)]  # so that no part takes what nobody knows
+    def _learn_part(self, part: str, held: Sound, earlier: Sound) -> None:
+        engine, random = self._stream.engine, np.random.default_rng(_SEED)
+        frames, bins = self._frames(held), engine.sizes.window_size // 2 + 1
+        own = learned(frames, _COMPONENTS, random)
+        left = np.full((1, bins), 1 / bins, np.float32)  # so that no part takes what nobody knows
         with suppress(BadInput):  # nothing else has sounded yet
-            left.append(self._templates(earlier, LEFT - 1, _MOST_FRAMES))
-        groups = [
-            *(self._known.get(part, np.zeros((0, bins), np.float32)) for part in self._parts),
-            np.concatenate(left),
-        ]
+            others = self._frames(earlier)
+            others = others[:: -(-len(others) // _MOST_FRAMES)]
+            left = np.concatenate([left, learned(others, LEFT - 1, random)])
+            exponent = self._parameters["templates.exponent"].value
+            own = moved(own, best_reach(frames, others, _COMPONENTS, exponent, random))
+        self._known[part] = own
+        nothing = np.zeros((0, bins), np.float32)
+        groups = [*(self._known.get(part, nothing) for part in self._parts), left]
         part_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-        nmf.fill(self._stream.engine.state.nmf, np.concatenate(groups), part_of)
+        nmf.fill(engine.state.nmf, np.concatenate(groups), part_of)
 
-    def _templates(self, sound: Sound, most: int, frames_at_most: int | None = None) -> Spectra:
+    def _frames(self, sound: Sound) -> Sound:
+        """Magnitudes (frames, bins) of what sounds in `sound` (samples, channels)."""
         if np.abs(sound).max(initial=0) < SILENT:
             raise BadInput("nothing sounded: hold it while it plays.")
-        random = np.random.default_rng(_SEED)
-        frames = sounding([sound], self._stream.engine.sizes, random)
-        frames = frames[:: -(-len(frames) // (frames_at_most or len(frames)))]
-        templates: Spectra = k_means(frames, min(most, len(frames) // 2), random).astype(np.float32)
-        return templates
+        return sounding([sound], self._stream.engine.sizes, np.random.default_rng(_SEED))

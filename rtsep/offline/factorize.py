@@ -16,6 +16,7 @@ Method = Callable[[Rows, int, np.random.Generator], Rows]
 _TINY = 1e-12
 _UPDATES = 200  # multiplicative updates; the divergence then falls by less than a thousandth in ten
 _STARTS = 8  # of k-means, of which the best is taken
+_ROUNDS = 200  # of a start at most: frames that are all alike would change sides for ever, by errors of rounding
 _LOUD = 0.1  # of the loudest frame: what is softer is a tail, whose spectrum is an extreme
 _NEIGHBORS, _TYPICAL, _FEW = 3, 0.9, 30  # a frame whose third neighbor is farther than for 90 % of all is a click
 
@@ -34,7 +35,7 @@ def k_means(frames: Rows, components: int, random: np.random.Generator) -> Rows:
             far = weights * (_distances(points, centers).min(1) + _TINY)
             centers = np.concatenate([centers, points[[random.choice(len(points), p=far / far.sum())]]])
         nearest = np.full(len(points), -1)
-        while True:
+        for _ in range(_ROUNDS):
             distances = _distances(points, centers)
             before, nearest = nearest, distances.argmin(1)
             if (before == nearest).all():

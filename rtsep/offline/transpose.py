@@ -1,0 +1,71 @@
+"""Templates moved along frequency: notes that a voice or a saxophone did not happen to play while it was learned.
+
+Moved templates find more of what moves, and more of what does not belong to it: whether they are worth it is tried out
+on what was heard, one half of it against templates of the other (Stone, "Cross-validatory choice and assessment of
+statistical predictions", Journal of the Royal Statistical Society B 36(2), 1974).
+"""
+
+import numpy as np
+
+from ..dsp import nmf
+from ..templates import Spectra, unit
+from .factorize import Rows, k_means
+
+REACHES = (0, 3, 6)
+"""How far templates may be moved, semitones to both sides."""
+
+_MOST_FRAMES, _BESIDE = 300, 14  # for trying out: frames, and templates of what sounds beside it
+_SWEEPS = 2
+_FEW = 8  # frames
+_SILENT = 1e-3  # of a template that is moved beyond the highest frequency
+
+
+def moved(templates: Spectra, reach: int) -> Spectra:
+    """`templates` (n, bins) moved by each semitone up to `reach` to both sides: up to n * (2 reach + 1) of them."""
+    bins, semitones = np.arange(templates.shape[1]), range(-reach, reach + 1)
+    rows = np.array([np.interp(bins / 2 ** (by / 12), bins, row, right=0) for by in semitones for row in templates])
+    return unit(rows[rows.sum(1) > _SILENT])
+
+
+def learned(frames: Rows, most: int, random: np.random.Generator) -> Spectra:
+    """At `most` so many templates (n, bins) of `frames` (frames, bins)."""
+    templates: Spectra = k_means(frames, min(most, len(frames) // 2), random).astype(np.float32)
+    return templates
+
+
+def best_reach(frames: Rows, others: Rows, components: int, exponent: float, random: np.random.Generator) -> int:
+    """The one of REACHES by which templates of one half of `frames` best find the other half beside `others`; 0 if few.
+
+    Parameters
+    ----------
+    frames, others : (frames, bins) magnitudes of a part and of all that sounds beside it
+    components : templates of the part before they are moved
+    exponent : of the soft masks
+    """
+    if min(len(frames), len(others)) < _FEW:
+        return 0
+    halves, beside = np.array_split(_thinned(frames), 2), np.array_split(_thinned(others), 2)
+    errors = np.zeros(len(REACHES))
+    for half in (0, 1):
+        own, left = learned(halves[half], components, random), learned(beside[half], _BESIDE, random)
+        heard = halves[1 - half]
+        mix = heard + random.choice(beside[1 - half], len(heard))
+        for place, reach in enumerate(REACHES):
+            errors[place] += np.square(_found(moved(own, reach), left, exponent, mix) - heard).sum()
+    return REACHES[int(errors.argmin())]
+
+
+def _thinned(frames: Rows) -> Rows:
+    return frames[:: -(-len(frames) // _MOST_FRAMES)]
+
+
+def _found(own: Spectra, left: Spectra, exponent: float, frames: Rows) -> Rows:
+    """What templates `own` find of `frames` (frames, bins) beside those of what is `left`."""
+    left = np.concatenate([left, np.full((1, frames.shape[1]), 1 / frames.shape[1], np.float32)])
+    state, shares = nmf.prepare(frames.shape[1], len(own) + len(left), 2), np.zeros((2, frames.shape[1]), np.float32)
+    nmf.fill(state, np.concatenate([own, left]), np.repeat([0, 1], [len(own), len(left)]))
+    found = np.empty_like(frames)
+    for t, frame in enumerate(frames):
+        nmf.process(state, frame, nmf.DESCENT, _SWEEPS, np.float32(0), np.float32(0), np.float32(exponent), shares)
+        found[t] = shares[0] * frame
+    return found
