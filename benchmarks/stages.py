@@ -3,9 +3,10 @@
     python benchmarks/stages.py [--mode balanced] [--rate 48000] [--channels 2] [--seconds 10] [--json FILE]
 
 Stages are measured inside a compiled loop, so that no call from Python is in the figures; they include about
-0.03 us for reading the clock. All figures of one run belong together: compare ratios, not runs. Key (three semitones
-up), microphone and limiter are on here, which they are not by default. The melody may cost 200 us of a hop of 256
-samples at 48 kHz, and 120 us of one of 128; it is heard afresh only every few hops where they are short.
+0.03 us for reading the clock. All figures of one run belong together: compare ratios, not runs. The noise of a
+room, key (three semitones up), microphone and limiter are on here, which they are not by default. The melody may cost
+200 us of a hop of 256 samples at 48 kHz, and 120 us of one of 128; it is heard afresh only every few hops where they
+are short.
 """
 
 import argparse
@@ -16,12 +17,25 @@ from engine import measure_blocks, rooms
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
-from rtsep.dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, salience, stft
+from rtsep.dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, noise, salience, stft
 from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _HIGH, _LOW, _SEPARATION, Engine, _read_faders
 from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 
-STAGES = ("write", "mix", "analyze", "hpss", "melody", "masks", "synthesize", "key", "microphone", "limiter", "meters")
+STAGES = (
+    "write",
+    "mix",
+    "analyze",
+    "noise",
+    "hpss",
+    "melody",
+    "masks",
+    "synthesize",
+    "key",
+    "microphone",
+    "limiter",
+    "meters",
+)
 SUMMARY = ("mean", "median", "99.9 %", "worst")
 MELODY = ("salience", "tracking", "comb", "all, per hop")
 PEER_US = 223  # HPSSClient of FluCoMa (flucoma-core 0626d7a3, C++, double), on such a machine in another run
@@ -42,11 +56,16 @@ def measure_stages(state, sound, voice, output, stems, times):
         _next(taken, 2)
         stft.analyze(state.stft, state.magnitude)
         _next(taken, 3)
-        hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
+        row = state.stft.newest[0]
+        noise.process(state.noise, row, state.magnitude)
+        noise.take_out(state.noise, row, state.placed)
+        noise.weigh(state.noise, row, state.masks)
         _next(taken, 4)
+        hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
+        _next(taken, 5)
         newest, due = state.stft.spectra[state.stft.newest[0]], state.hpss.history[hpss.due(state.hpss)]
         melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, state.share)
-        _next(taken, 5)
+        _next(taken, 6)
         masks.process(
             state.harmonic,
             state.percussive,
@@ -57,17 +76,17 @@ def measure_stages(state, sound, voice, output, stems, times):
             targets[_BINARY],
             state.masks,
         )
-        _next(taken, 6)
-        stft.synthesize(state.stft, state.masks)
         _next(taken, 7)
-        key.process(state.key, np.float32(3), output)
+        stft.synthesize(state.stft, state.masks)
         _next(taken, 8)
-        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
+        key.process(state.key, np.float32(3), output)
         _next(taken, 9)
-        limiter.process(state.limiter, one, output)
+        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
         _next(taken, 10)
+        limiter.process(state.limiter, one, output)
+        _next(taken, 11)
         meters.process(state.meters, block, output, stems)
-        taken[10] += clock()
+        taken[11] += clock()
 
 
 @kernel
@@ -123,10 +142,11 @@ def prepared(settings, rate, channels):
 
 def stages(mode, rate, channels, seconds):
     """Times (stages, hops) in microseconds, after a first second to warm up."""
-    engine, (_, output, stems) = prepared(Settings(mode=mode, transpose=True), rate, channels)
+    engine, (_, output, stems) = prepared(Settings(mode=mode, transpose=True, room=True), rate, channels)
     sound = song(channels, seconds * rate / 44100)
     hop = engine.sizes.hop_size
     voice = np.ascontiguousarray(sound[:hop, :1])
+    noise.fill(engine.state.noise, np.full((1, len(engine.state.magnitude)), 0.1))
     times = np.zeros((len(STAGES), len(sound) // hop))
     measure_stages(engine.state, sound, voice, output, stems, times[:, : rate // hop])
     measure_stages(engine.state, sound, voice, output, stems, times)
