@@ -25,7 +25,8 @@ Sound = NDArray[np.float32]
 LEARNED, LEFT = 78, 16
 """Most templates of a part that is learned while it sounds (six at thirteen pitches), and of all that is left."""
 
-_LEARNED_EXPONENT = 1.5  # of their masks: templates of two seconds are rough, and softer masks forgive more
+LEARNED_EXPONENT = 1.5
+"""Of their masks: templates of two seconds are rough, and softer masks forgive more."""
 
 _NOTHING, _MIX, _AHEAD = -1, -2, -3  # what templates split: the mix into parts alone, or into parts and what is left
 _FADER = ("gain_db", "mute", "solo")
@@ -335,7 +336,7 @@ class Engine:
         if isinstance(templates, Templates):
             defaults |= {"templates.sweeps": templates.sweeps, "templates.exponent": templates.exponent}
         elif learn:
-            defaults["templates.exponent"] = _LEARNED_EXPONENT
+            defaults["templates.exponent"] = LEARNED_EXPONENT
         if self.settings.room:
             parts, learn, defaults[f"{ROOM}.gain_db"] = (*parts, ROOM), (*learn, ROOM), -np.inf
         self._targets = np.zeros(len(INDEX) + len(parts) * len(_FADER) + len(learn), np.float32)

@@ -75,8 +75,7 @@ def perform(
         hands.on(stream) as (session, midi),
         keys() as pressed,
     ):
-        if settings.learn or settings.room:
-            Sampler(stream, tell)
+        sampler = Sampler(stream, tell) if settings.learn or settings.room else None
         desk = Desk(stream, history=History(engine.parameters), midi=midi)
         tell(f"{stream.description}. Ctrl-C ends.")
 
@@ -85,6 +84,10 @@ def perform(
             return all([desk.press(key) for key in pressed()])
 
         watch(stream, seconds=seconds, tick=tick, view=None if plain else desk.view, line=lambda: status(stream))
+    if sampler:
+        sampler.wait()
+        if sampler.path:
+            tell(f'what was learned is kept: rtsep live --templates "{sampler.path}"')
     if stream.player and stream.player.warning:
         tell(stream.player.warning)
     print(summary(stream))

@@ -21,6 +21,9 @@ GROUPS = {"harmonic": ("melody", "harmony"), "accompaniment": ("percussive", "ha
 REST = "rest"
 """The last part of templates that divide the mix may have this name: it is what the stems of the engine then share."""
 
+PITCHED = 2
+"""How many times as long an analysis window is where pitches split the mix: their lower partials lie close together."""
+
 ROOM = "room"
 """The stem of the noise of a room, where `Settings.room` asks for it."""
 
@@ -78,6 +81,10 @@ class Split(Protocol):
     def splits(self) -> str:
         """What is divided into them."""
 
+    @property
+    def pitches(self) -> tuple[int, ...]:
+        """MIDI numbers of the spectra, if they have them."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -88,7 +95,8 @@ class Settings:
     mode : "live" (at most 6 ms), "balanced" (at most 12 ms), "quality" (at most 100 ms) or "offline"
     synthesis_s : longest synthesis window, seconds; the largest power of two of samples within it is taken,
         and it is the latency of a mode without look-ahead
-    window_ratio : length of the analysis window in synthesis windows: 1 (symmetric, as in librosa), 2, 4, 8 or 16
+    window_ratio : length of the analysis window in synthesis windows: 1 (symmetric, as in librosa), 2, 4, 8 or 16;
+        PITCHED times that where pitches split the mix
     harmonic_s : length of the median along time, seconds
     lookahead_s : part of it that lies in the future, seconds; adds latency
     percussive_bands : pairs of a frequency and the length of the median along frequency from there on, both in
@@ -190,7 +198,9 @@ class Settings:
                 f"the sample rate is {sample_rate} Hz: it must lie between {LOWEST_RATE} and {HIGHEST_RATE}."
             )
         synthesis_size = 1 << (int(self.synthesis_s * sample_rate).bit_length() - 1)
-        window_size = synthesis_size * self.window_ratio
+        split = self.templates
+        pitched = split is not None and split.splits == "mix" and bool(split.pitches)
+        window_size = synthesis_size * self.window_ratio * (PITCHED if pitched else 1)
         hop_size = synthesis_size // _OVERLAP
         frames = _odd(self.harmonic_s * sample_rate / hop_size)
         bin_hz = sample_rate / window_size

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from signals import noise, song, tune
 
-from rtsep import BadInput, Engine, Settings
+from rtsep import BadInput, Engine, Settings, disk
+from rtsep.errors import Unavailable
 from rtsep.live.history import History
 from rtsep.live.sampler import Sampler
 from rtsep.live.stream import Stream, warm_up
@@ -108,6 +109,42 @@ def test_several_parts_are_learned_one_after_the_other_and_anew():
     desk.hear(hiss(0.3, 0.01))
     got = desk.hear(chord(1, 600))[RATE // 2 + late :]
     assert si_sdr(chord(1, 600)[RATE // 2 : -late], got) > 12
+
+
+def test_what_is_learned_can_be_had_again():
+    desk = Desk("low", "high", "never")
+    assert desk.sampler.path is None
+    desk.hear(hiss(1, 0.01))
+    desk.hold("high", chord(1, 1500))
+    path = desk.sampler.path
+    assert load(path).parts == ("high", "rest") and path.name.startswith("low+high+never 20")
+    desk.hear(hiss(1, 0.01))
+    desk.parameters["templates.exponent"] = 3
+    desk.hold("low", chord(1, 110))
+    templates = load(desk.sampler.path)
+    assert desk.sampler.path == path and templates.parts == ("low", "high", "rest") and templates.exponent == 3
+    sound = chord(1, 110) + chord(1, 1500) + hiss(1, 0.01)
+    desk.engine.reset()
+    desk.parameters["high.solo"] = "on"
+    desk.hear(hiss(0.3, 0.01))
+    again = Engine(Settings("balanced", templates=templates))
+    assert again.stems == ("low", "high", *STEMS)
+    again.parameters["high.solo"] = "on"
+    again.prepare(sample_rate=RATE, channels=1, max_block=RATE)
+    again.process(hiss(0.3, 0.01))
+    np.testing.assert_allclose(again.process(sound), desk.hear(sound), atol=1e-4)
+
+
+def test_a_disk_that_is_full_is_told_of_and_the_part_is_a_fader_even_so(monkeypatch):
+    def full(*_):
+        raise Unavailable("no space is left.")
+
+    monkeypatch.setattr(disk, "write", full)
+    desk = Desk("organ")
+    assert desk.hold("organ", chord(1, 220))[1] == "organ is learned from 1.0 s"
+    assert desk.told[-2] == "what is learned is lost in the end: no space is left." and desk.sampler.path is None
+    desk.parameters["organ.solo"] = "on"
+    assert desk.hear(chord(1, 220))[RATE // 2 :].any()
 
 
 def test_what_cannot_be_learned_is_told_and_changes_nothing():

@@ -11,22 +11,25 @@ Of what is heard while `room.learn` is on, the noise of the room is known by its
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from threading import Lock, Thread
+from time import strftime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..dsp import nmf, noise
-from ..engine import LEARNED, LEFT, Sound
-from ..errors import BadInput
+from ..engine import LEARNED, Sound
+from ..errors import BadInput, Unavailable
 from ..offline.learn import SILENT, magnitudes, sounding
-from ..offline.transpose import REACHES, best_reach, learned, moved
-from ..settings import ROOM
-from ..templates import Spectra
+from ..offline.transpose import REACHES, best_reach, learned, left_over, moved
+from ..settings import REST, ROOM
+from ..templates import Spectra, Templates
+from .controls import folder
 from .stream import Stream
 
 _LEAST_S = 0.3  # of holding
 _COMPONENTS = LEARNED // (2 * max(REACHES) + 1)
-_MOST_FRAMES = 400  # of what is left, spread over it: within a second the part is to be a fader
 _SEED = 1
 
 # A room is steady: in bands of so many bins and blocks of so many seconds its power deviates by up to 0.32 of its mean,
@@ -35,7 +38,10 @@ _BAND, _BLOCK_S, _STEADY = 8, 0.05, 0.5
 
 
 class Sampler:
-    """Learns the parts and the room of `stream`, each time one is held; `tell` hears what came of it."""
+    """Learns the parts and the room of `stream`, each time one is held; `tell` hears what came of it.
+
+    The templates of all parts are kept in a file of the configuration folder, `path`; None before the first is learned.
+    """
 
     def __init__(self, stream: Stream, tell: Callable[[str], object]) -> None:
         self._stream, self._parameters, self._tell = stream, stream.engine.parameters, tell
@@ -44,6 +50,7 @@ class Sampler:
         self._held: dict[str, tuple[int, Sound]] = {}  # since which sample, and what was heard before
         self._known: dict[str, Spectra] = {}
         self._lock, self._threads = Lock(), list[Thread]()
+        self.path: Path | None = None
         self._parameters.watch(self._watch)
 
     def _watch(self, before: Mapping[str, float], by: str) -> None:
@@ -97,20 +104,42 @@ class Sampler:
 
     def _learn_part(self, part: str, held: Sound, earlier: Sound) -> None:
         engine, random = self._stream.engine, np.random.default_rng(_SEED)
-        frames, bins = self._frames(held), engine.sizes.window_size // 2 + 1
-        own = learned(frames, _COMPONENTS, random)
-        left = np.full((1, bins), 1 / bins, np.float32)  # so that no part takes what nobody knows
+        frames, nothing = self._frames(held), np.zeros((0, engine.sizes.window_size // 2 + 1), np.float32)
+        others = nothing
         with suppress(BadInput):  # nothing else has sounded yet
             others = self._frames(earlier)
-            others = others[:: -(-len(others) // _MOST_FRAMES)]
-            left = np.concatenate([left, learned(others, LEFT - 1, random)])
-            exponent = self._parameters["templates.exponent"].value
-            own = moved(own, best_reach(frames, others, _COMPONENTS, exponent, random))
-        self._known[part] = own
-        nothing = np.zeros((0, bins), np.float32)
-        groups = [*(self._known.get(part, nothing) for part in self._parts), left]
+        own = learned(frames, _COMPONENTS, random)
+        exponent = self._parameters["templates.exponent"].value
+        self._known[part] = moved(own, best_reach(frames, others, _COMPONENTS, exponent, random))
+        groups = [*(self._known.get(part, nothing) for part in self._parts), left_over(others, random)]
         part_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-        nmf.fill(engine.state.nmf, np.concatenate(groups), part_of)
+        spectra = np.concatenate(groups)
+        nmf.fill(engine.state.nmf, spectra, part_of)
+        self._keep(spectra, part_of)
+
+    def _keep(self, spectra: Spectra, part_of: NDArray[np.int64]) -> None:
+        """Write the templates to a file, in place of what was learned earlier in this run."""
+        engine, known = self._stream.engine, [part for part in self._parts if part in self._known]
+        templates = Templates(
+            parts=(*known, REST),
+            spectra=spectra,
+            part_of=np.unique(part_of, return_inverse=True)[1].astype(np.int64),
+            sample_rate=self._stream.sample_rate,
+            window_size=engine.sizes.window_size,
+            synthesis_size=engine.sizes.synthesis_size,
+            splits="mix",
+            exponent=self._parameters["templates.exponent"].value,
+            sweeps=int(self._parameters["templates.sweeps"].value),
+            source="learned while it sounded",
+        )
+        name = f"{'+'.join(self._parts)[:99]} {strftime('%Y-%m-%d %H.%M.%S')}.rtsep"
+        path = self.path or folder() / "learned" / name
+        try:
+            templates.save(path, force=True)
+        except Unavailable as error:
+            self._tell(f"what is learned is lost in the end: {error}")
+        else:
+            self.path = path
 
     def _frames(self, sound: Sound) -> Sound:
         """Magnitudes (frames, bins) of what sounds in `sound` (samples, channels)."""

@@ -15,13 +15,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..dsp import windows
-from ..engine import LEFT
+from ..engine import LEARNED_EXPONENT
 from ..errors import BadInput, unknown
 from ..settings import REST, Settings, Sizes
 from ..templates import Templates, check_names, unit
 from . import files
-from .factorize import METHODS, factors, k_means
+from .factorize import METHODS, factors
 from .files import Name, Sound
+from .transpose import best_reach, left_over, moved
 
 Example = Name | NDArray[np.floating[Any]]
 """A sound file, or an array (samples, channels) or (samples,)."""
@@ -54,7 +55,8 @@ def learn(
     Parameters
     ----------
     examples : {name of a part: its recordings}, of 1 to 8 channels. If they split the mix, the last may be REST, what
-        is left when the others are taken out: it may have no recordings, and gets more components, one of them flat
+        is left when the others are taken out: it may have no recordings. The others then get more components, at other
+        pitches, if that helps
     sample_rate : of the templates, and of arrays, Hz; if left out, that of the first file
     components : templates of each part
     method : a name of `rtsep.offline.factorize.METHODS`
@@ -74,18 +76,21 @@ def learn(
     sounds, rate = loaded(examples, sample_rate)
     sizes = settings.sizes(rate)
     random = np.random.default_rng(_SEED)
-    spectra = []
-    for part, own in sounds.items():
-        if part == REST and splits == "mix":
-            spectra.append(_rest(own, sizes, random))
-            continue
-        frames = sounding(own, sizes, random)
-        if len(frames) < max(components, 2):
+    frames = {part: sounding(own, sizes, random) for part, own in sounds.items() if own}
+    spectra, left = [], None
+    if splits == "mix" and REST in examples:
+        left = frames.pop(REST, np.zeros((0, sizes.window_size // 2 + 1), np.float32))
+    for part, own in frames.items():
+        if len(own) < max(components, 2):
             raise BadInput(
-                f"{part!r} has {len(frames)} frames that sound, too few for {components} components: give a longer "
+                f"{part!r} has {len(own)} frames that sound, too few for {components} components: give a longer "
                 "recording, or ask for fewer."
             )
-        spectra.append(METHODS[method](frames, components, random))
+        spectra.append(METHODS[method](own, components, random))
+        if left is not None:
+            spectra[-1] = moved(spectra[-1], best_reach(own, left, components, LEARNED_EXPONENT, random))
+    if left is not None:
+        spectra.append(left_over(left, random))
     return Templates(
         parts=tuple(examples),
         spectra=unit(np.concatenate(spectra)),
@@ -94,17 +99,10 @@ def learn(
         window_size=sizes.window_size,
         synthesis_size=sizes.synthesis_size,
         splits=splits,
+        exponent=2.0 if left is None else LEARNED_EXPONENT,
+        sweeps=1 if left is None else 2,
         source=source,
     )
-
-
-def _rest(sounds: Sequence[Sound], sizes: Sizes, random: np.random.Generator) -> Sound:
-    """Templates (at most LEFT, bins) of what is left, the first flat: so that no part takes what nobody knows."""
-    bins = sizes.window_size // 2 + 1
-    flat = np.full((1, bins), 1 / bins, np.float32)
-    frames = sounding(sounds, sizes, random) if sounds else np.zeros((0, bins), np.float32)
-    count = min(LEFT - 1, len(frames) // 2)
-    return np.concatenate([flat, k_means(frames, count, random)]) if count else flat
 
 
 def learn_blind(

@@ -12,20 +12,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import BadInput
-from ..settings import Settings, Sizes
+from ..settings import PITCHED, Settings, Sizes
 from ..templates import PIANO, Spectra, Templates, harmonic_templates
 from .files import Name
 from .informed import refined_templates
 from .learn import Example, loaded
 from .score import Note, note_name, notes_of, pitch_of
 
-# Measured in the mode balanced on 30 s of the two pieces of benchmarks/piano.py, on one piano; frame F by the threshold
-# that is best for each. By rule: amplitudes that fall as 1/n 0.24 and 0.29, as 1/n^2 0.65 and 0.62. What follows is with
-# hysteresis and a least duration of 50 ms. By rule 0.68 and 0.63; learned from the other piece, other microphones,
-# without a prior 0.60 and 0.57, with it 0.67 and 0.62. Scored after the first 10 s: by rule 0.64 and 0.61, learned from
-# them without a prior 0.64 and 0.68, with it 0.64 and 0.66. For pitches that no score holds, their nearest neighbors
-# moved along log-frequency and mixed with the rule gain 0.01 and lose 0 in the first case, and lose 0.03 and 0 in the
-# second. Templates of strokes change nothing. Splitting the harmony in place of the mix loses 0.08 and 0.32.
+# Measured in the mode balanced on 30 s of the two pieces of benchmarks/piano.py, on one piano; frame F by the
+# threshold that is best for each. By rule: amplitudes that fall as 1/n 0.24 and 0.29, as 1/n^2 0.65 and 0.62. What
+# follows is with hysteresis and a least duration of 50 ms. By rule 0.68 and 0.63; learned from the other piece, other
+# microphones, without a prior 0.60 and 0.57, with it 0.67 and 0.62. Scored after the first 10 s: by rule 0.64 and
+# 0.61, learned from them without a prior 0.64 and 0.68, with it 0.64 and 0.66. For pitches that no score holds, their
+# nearest neighbors moved along log-frequency and mixed with the rule gain 0.01 and lose 0 in the first case, and lose
+# 0.03 and 0 in the second. Templates of strokes change nothing. Splitting the harmony in place of the mix loses 0.08
+# and 0.32. All that with the windows of the mode: twice their length gains 0.10 and 0.03, by the threshold that is best
+# for the other piece; four times 0.12 and 0.06.
 _FALL = 2.0
 _PRIOR = 0.1
 
@@ -77,7 +79,7 @@ def learn_pitches(
     for note in (note for own in notes for note in own):
         if note.pitch not in PIANO:
             raise BadInput(f"a score holds {note_name(note.pitch)}: pitches are learned from A0 to C8.")
-    sizes = settings.sizes(rate)
+    sizes = _sizes(settings, rate)
     spectra = harmonic_templates(sizes, rate, fall=_FALL)
     pitches, learned = refined_templates(sounds[name], notes, sizes, rate, tolerance_s, fall=_FALL, prior=_PRIOR)
     spectra[pitches - PIANO.start] = learned
@@ -94,9 +96,15 @@ def pitches_by_rule(
     source: str = "",
 ) -> Templates:
     """Templates of the pitches A0 to C8 by rule alone; parameters and errors of `learn_pitches`."""
-    sizes = (settings or Settings()).sizes(sample_rate)
+    sizes = _sizes(settings or Settings(), sample_rate)
     spectra = harmonic_templates(sizes, sample_rate, fall=_FALL)
     return _templates(spectra, sizes, sample_rate, name, split_at, splits, source)
+
+
+def _sizes(settings: Settings, sample_rate: float) -> Sizes:
+    """Those of an engine that has templates with pitches."""
+    sizes = settings.sizes(sample_rate)
+    return sizes._replace(window_size=PITCHED * sizes.window_size)
 
 
 def _templates(

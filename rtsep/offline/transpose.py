@@ -1,6 +1,7 @@
-"""Templates moved along frequency: notes that a voice or a saxophone did not happen to play while it was learned.
+"""Templates of a part that is taken out of a mix, and of what is left.
 
-Moved templates find more of what moves, and more of what does not belong to it: whether they are worth it is tried out
+Moved along frequency they stand for notes that a voice or a saxophone did not happen to play while it was learned. They
+find more of what moves, and more of what does not belong to it: whether they are worth it is tried out
 on what was heard, one half of it against templates of the other (Stone, "Cross-validatory choice and assessment of
 statistical predictions", Journal of the Royal Statistical Society B 36(2), 1974).
 """
@@ -8,12 +9,14 @@ statistical predictions", Journal of the Royal Statistical Society B 36(2), 1974
 import numpy as np
 
 from ..dsp import nmf
+from ..engine import LEFT
 from ..templates import Spectra, unit
 from .factorize import Rows, k_means
 
 REACHES = (0, 3, 6)
 """How far templates may be moved, semitones to both sides."""
 
+_MOST_LEFT = 400  # frames of what is left, spread over it: within a second the part is to be a fader
 _MOST_FRAMES, _BESIDE = 300, 14  # for trying out: frames, and templates of what sounds beside it
 _SWEEPS = 2
 _FEW = 8  # frames
@@ -33,6 +36,13 @@ def learned(frames: Rows, most: int, random: np.random.Generator) -> Spectra:
     return templates
 
 
+def left_over(frames: Rows, random: np.random.Generator) -> Spectra:
+    """Templates (at most LEFT, bins) of all `frames` (frames, bins) without the part, if there are any."""
+    bins = frames.shape[1]
+    flat = np.full((1, bins), 1 / bins, np.float32)  # so that the part does not take what nobody knows
+    return np.concatenate([flat, learned(_thinned(frames, _MOST_LEFT), LEFT - 1, random)]) if len(frames) > 1 else flat
+
+
 def best_reach(frames: Rows, others: Rows, components: int, exponent: float, random: np.random.Generator) -> int:
     """The one of REACHES by which templates of one half of `frames` best find the other half beside `others`; 0 if few.
 
@@ -44,7 +54,7 @@ def best_reach(frames: Rows, others: Rows, components: int, exponent: float, ran
     """
     if min(len(frames), len(others)) < _FEW:
         return 0
-    halves, beside = np.array_split(_thinned(frames), 2), np.array_split(_thinned(others), 2)
+    halves, beside = (np.array_split(_thinned(each, _MOST_FRAMES), 2) for each in (frames, others))
     errors = np.zeros(len(REACHES))
     for half in (0, 1):
         own, left = learned(halves[half], components, random), learned(beside[half], _BESIDE, random)
@@ -55,8 +65,8 @@ def best_reach(frames: Rows, others: Rows, components: int, exponent: float, ran
     return REACHES[int(errors.argmin())]
 
 
-def _thinned(frames: Rows) -> Rows:
-    return frames[:: -(-len(frames) // _MOST_FRAMES)]
+def _thinned(frames: Rows, most: int) -> Rows:
+    return frames[:: -(-len(frames) // most)]
 
 
 def _found(own: Spectra, left: Spectra, exponent: float, frames: Rows) -> Rows:
