@@ -13,7 +13,8 @@ import numpy as np
 from numba import complex64, float32, int64
 from numpy.typing import ArrayLike, NDArray
 
-from .dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, nmf, noise, panning, stft, windows
+from . import networks
+from .dsp import hpss, key, learned, limiter, masks, melody, meters, microphone, mix, nmf, noise, panning, stft, windows
 from .errors import BadInput
 from .kernel import compiling, kernel
 from .parameters import INDEX, Parameters
@@ -47,6 +48,7 @@ _LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _D
         "melody.duck",
     )
 )
+_MASKS = INDEX["masks"]
 _BIAS, _SEPARATION, _EXPONENT, _BINARY = (INDEX[f"hpss.{what}"] for what in ("bias", "separation", "exponent", "mask"))
 _SOLVER, _SWEEPS, _SPARSITY, _SMOOTHNESS, _SHARPNESS = (
     INDEX[f"templates.{what}"] for what in ("solver", "sweeps", "sparsity", "smoothness", "exponent")
@@ -72,6 +74,7 @@ class State(NamedTuple):
     noise: noise.State
     hpss: hpss.State
     melody: melody.State
+    learned: learned.State
     nmf: nmf.State
     mix: mix.State
     key: key.State
@@ -137,19 +140,33 @@ def _frame(state):
         state.share,
     )
     panning.process(state.stft.spectra[due], targets[_PAN], targets[_WIDTH], state.placed, state.place)
-    for k in range(state.share.shape[0]):
-        state.share[k] *= state.place[k]
     meters.note(state.meters, state.melody.f0[0], state.melody.likeliest[0], state.melody.confidence[0])
-    masks.process(
-        state.harmonic,
-        state.percussive,
-        state.share,
-        targets[_BIAS],
-        targets[_SEPARATION],
-        targets[_EXPONENT],
-        targets[_BINARY],
-        state.whole,
-    )
+    if targets[_MASKS] != 0:
+        learned.process(
+            state.learned,
+            state.hpss.history[hpss.due(state.hpss)],
+            state.melody.place,
+            state.melody.weight,
+            state.melody.gate[0],
+            state.share,
+            state.whole,
+        )
+        if state.melody.enabled[0] == 0:
+            state.place[:] = 0
+        masks.place(state.place, state.whole)
+    else:
+        for k in range(state.share.shape[0]):
+            state.share[k] *= state.place[k]
+        masks.process(
+            state.harmonic,
+            state.percussive,
+            state.share,
+            targets[_BIAS],
+            targets[_SEPARATION],
+            targets[_EXPONENT],
+            targets[_BINARY],
+            state.whole,
+        )
     _split(state, state.hpss.history[hpss.due(state.hpss)])
     noise.weigh(state.noise, due, state.masks)
     meters.hear(state.meters, state.nmf.activations)
@@ -261,6 +278,7 @@ def reset(state):
     noise.reset(state.noise)
     hpss.reset(state.hpss)
     melody.reset(state.melody)
+    learned.reset(state.learned)
     nmf.reset(state.nmf)
     mix.reset(state.mix)
     key.reset(state.key)
@@ -398,6 +416,7 @@ class Engine:
                 regions,
                 enabled=self.settings.melody,
             ),
+            learned=learned.prepare(sample_rate, sizes.window_size, sizes.hop_size, networks.load()),
             nmf=_split_by(templates, len(self.settings.learn), bins),
             mix=mix.prepare(sample_rate, sizes.hop_size, len(stems)),
             key=key.prepare(sample_rate, channels),

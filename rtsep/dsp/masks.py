@@ -47,6 +47,15 @@ def process(harmonic, percussive, melody, bias, separation, exponent, binary, ma
 
 
 @kernel
+def place(part, masks):
+    """Leave the melody in `masks` (3, bins) only the `part` (bins,) that sounds in its place; the rest is harmony."""
+    for k in range(part.shape[0]):
+        melody = masks[MELODY, k]
+        masks[MELODY, k] = melody * part[k]
+        masks[HARMONY, k] += melody - masks[MELODY, k]
+
+
+@kernel
 def power(x, quarters):
     """`x` to the power of `quarters` / 4 (0 to 32), from square roots and products alone, so that it vectorizes."""
     x = math.sqrt(math.sqrt(x))

@@ -81,6 +81,7 @@ class State(NamedTuple):
     gate: float32[::1]  # (1,) part of the mask that is applied
     pitch: float32[::1]  # (candidates,) pitches, the likeliest first
     weight: float32[::1]  # (candidates,) their weights, which add up to one
+    place: float32[::1]  # (candidates,) their F0 in bins
     # measurements: cleared by reset
     f0: float32[::1]  # (1,) Hz, 0 where there is no melody
     likeliest: float32[::1]  # (1,) Hz of the likeliest pitch, melody or not
@@ -137,6 +138,7 @@ def prepare(
         gate=np.zeros(1, np.float32),
         pitch=np.zeros(_CANDIDATES, np.float32),
         weight=np.zeros(_CANDIDATES, np.float32),
+        place=np.zeros(_CANDIDATES, np.float32),
         f0=np.zeros(1, np.float32),
         likeliest=np.zeros(1, np.float32),
         confidence=np.zeros(1, np.float32),
@@ -163,6 +165,7 @@ def reset(state):
     state.gate[0] = 0
     state.pitch[:] = 0
     state.weight[:] = 0
+    state.place[:] = 0
     state.f0[0] = 0
     state.likeliest[0] = 0
     state.confidence[0] = 0
@@ -187,8 +190,7 @@ def process(state, spectra, magnitude, low_hz, high_hz, position, share):
     if gate > 0:
         for i in range(state.pitch.shape[0]):
             if state.weight[i] > 0:
-                f0 = state.lowest[0] * math.exp(state.pitch[i] * _PER_PITCH)
-                _comb(f0, state.weight[i], magnitude, share)
+                _comb(state.place[i], state.weight[i], magnitude, share)
         for k in range(share.shape[0]):
             root = math.sqrt(share[k])
             share[k] = gate * root * math.sqrt(root)
@@ -297,6 +299,7 @@ def _choose(state, heard):
     for i in range(weight.shape[0]):
         weight[i] /= whole
         pitch[i] = _refine(heard, int(pitch[i]))
+        state.place[i] = state.lowest[0] * math.exp(pitch[i] * _PER_PITCH)
 
 
 @kernel

@@ -1,0 +1,367 @@
+"""Masks of percussive, melody and harmony from a small network that looks at each band and its neighbors.
+
+What it sees of a band are differences of logarithms, so that it hears alike at any level: to the band's own past, to
+the bands around, of the frame's level to those before, and the combs of the pitches that the melody may have. In the
+bass a band is a bin; above, four bins share one, which costs an ideal mask less than 0.1 dB.
+
+Two convolutions along frequency stand between two layers within each band, trained on phase-sensitive masks (Erdogan,
+Hershey, Watanabe and Le Roux, "Phase-sensitive and recognition-boosted speech separation using deep recurrent neural
+networks", ICASSP 2015). A layer is computed for four of its rows at a time from three of the last, all bands side by
+side, which fills the vector unit.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, int64
+from numpy.typing import NDArray
+
+from ..kernel import kernel
+from .masks import HARMONY, MELODY, PERCUSSIVE
+
+FEATURES = 21
+REACH = 4
+"""Bands, the farthest neighbor that a layer asks."""
+
+_SINGLE_HZ, _TOGETHER = 4000.0, 4  # above, so many bins share a band
+_AVERAGES_S = (0.01, 0.03, 0.09, 0.25, 1.5)
+_STEADY, _SLOW = 2, 4  # which of them is compared with its neighbors, and follows the level
+_AGO_S = (0.0174, 0.0464, 0.0116)  # the last is the level's
+_AROUND_HZ = (125.0, 300.0, 750.0)
+_FALL_S = 3.0  # how slowly the loudest level is forgotten
+_FAINT = 1e-4  # part of it that no longer counts, and magnitude that never does
+_MOST = 8.0  # of a feature: beyond, differences of logarithms mean nothing more
+_WIDTH, _WIDENING = 2.4, 0.005  # half of a harmonic's lobe in bins, and what it gains with each bin of frequency
+
+
+class Network(NamedTuple):
+    """Trained weights; all sizes but the number of features, taps and masks are free multiples of four."""
+
+    first: NDArray[np.float32]  # (rows, FEATURES)
+    second: NDArray[np.float32]  # (rows, rows of the first, 3) to the band below, the band and the one above
+    third: NDArray[np.float32]  # (rows, rows of the second, 3) to the band REACH below, the band, the one REACH above
+    last: NDArray[np.float32]  # (3, rows of the third) in the order of the masks
+    first_bias: NDArray[np.float32]  # (rows,)
+    second_bias: NDArray[np.float32]
+    third_bias: NDArray[np.float32]
+    last_bias: NDArray[np.float32]
+
+
+class State(NamedTuple):
+    # tables: read only
+    edges: int64[::1]  # (bands + 1,) first bin of each band, and the bin after the last
+    around: int64[:, :, ::1]  # (spans, bands, 2) first band of those around each, and the band after the last
+    place: float32[::1]  # (bands,) logarithm of the frequency
+    ago: int64[::1]  # (3,) frames
+    kept: float32[::1]  # (averages,) part that an average keeps from one frame to the next
+    fall: float32[::1]  # (1,) part that the loudest level keeps
+    first: float32[:, :, :, ::1]  # (rows / 4, inputs / 3, 4, 3) weights as `_layer` takes them
+    second: float32[:, :, :, ::1]
+    third: float32[:, :, :, ::1]
+    last: float32[:, ::1]  # (3, inputs)
+    first_bias: float32[::1]  # (rows,)
+    second_bias: float32[::1]
+    third_bias: float32[::1]
+    last_bias: float32[::1]
+    # memory: cleared by reset
+    frame: int64[::1]  # (1,) counted from the first
+    loudest: float32[::1]  # (1,) level of the last seconds
+    past: float32[:, ::1]  # (frames, bands) logarithms of the magnitude, a ring
+    level: float32[::1]  # (frames,) of the whole frame, a ring
+    average: float32[:, ::1]  # (averages, bands) of the logarithms
+    slow: float32[::1]  # (2,) averages of the bands' mean and of the level
+    # scratch: meaningless between calls
+    now: float32[::1]  # (bands,) logarithms
+    total: float32[::1]  # (bands + 1,) sums of all bands below
+    mean: float32[::1]  # (bands,)
+    comb: float32[::1]  # (bins,)
+    features: float32[:, ::1]  # (features, bands + margins)
+    one: float32[:, ::1]  # (rows, bands + margins) outputs of the layers
+    two: float32[:, ::1]
+    three: float32[:, ::1]
+
+
+def prepare(sample_rate: float, window_size: int, hop_size: int, network: Network) -> State:
+    """A state for magnitudes of windows of `window_size` samples that come every `hop_size` samples."""
+    bins, bin_hz, step_s = window_size // 2 + 1, sample_rate / window_size, hop_size / sample_rate
+    single = min(round(_SINGLE_HZ / bin_hz), bins)
+    edges = np.array([*range(single), *range(single, bins, _TOGETHER), bins])
+    hz = (edges[:-1] + edges[1:] - 1) / 2 * bin_hz
+    bands, padded = len(hz), len(hz) + 2 * REACH
+    ago = np.maximum(np.rint(np.array(_AGO_S) / step_s), 1).astype(np.int64)
+    rows = [len(layer) for layer in network[:3]]
+    return State(
+        edges=edges,
+        around=np.array([_around(hz, reach_hz) for reach_hz in _AROUND_HZ]),
+        place=(np.log2(hz / 1000 + 0.02) / 4).astype(np.float32),
+        ago=ago,
+        kept=np.exp(-step_s / np.array(_AVERAGES_S)).astype(np.float32),
+        fall=np.exp(np.array([-step_s / _FALL_S])).astype(np.float32),
+        first=_fours(network.first.reshape(rows[0], -1, 3)),
+        second=_fours(network.second),
+        third=_fours(network.third),
+        last=np.ascontiguousarray(network.last),
+        first_bias=network.first_bias,
+        second_bias=network.second_bias,
+        third_bias=network.third_bias,
+        last_bias=network.last_bias,
+        frame=np.zeros(1, np.int64),
+        loudest=np.zeros(1, np.float32),
+        past=np.zeros((ago.max() + 1, bands), np.float32),
+        level=np.zeros(ago.max() + 1, np.float32),
+        average=np.zeros((len(_AVERAGES_S), bands), np.float32),
+        slow=np.zeros(2, np.float32),
+        now=np.zeros(bands, np.float32),
+        total=np.zeros(bands + 1, np.float32),
+        mean=np.zeros(bands, np.float32),
+        comb=np.zeros(bins, np.float32),
+        features=np.zeros((FEATURES, padded), np.float32),
+        one=np.zeros((rows[0], padded), np.float32),
+        two=np.zeros((rows[1], padded), np.float32),
+        three=np.zeros((rows[2], padded), np.float32),
+    )
+
+
+def _around(hz: NDArray[np.float64], reach_hz: float) -> NDArray[np.int64]:
+    """The bands within `reach_hz` of each band, and at least its neighbors: (bands, 2)."""
+    band = np.arange(len(hz))
+    first = np.minimum(np.searchsorted(hz, hz - reach_hz - 1e-6), band - 1)
+    end = np.maximum(np.searchsorted(hz, hz + reach_hz + 1e-6, side="right"), band + 2)
+    return np.clip(np.stack([first, end], 1), 0, len(hz))
+
+
+def _fours(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights (rows, inputs, 3) as (rows / 4, inputs, 4, 3)."""
+    rows, inputs, taps = weights.shape
+    return np.ascontiguousarray(weights.reshape(rows // 4, 4, inputs, taps).swapaxes(1, 2))
+
+
+@kernel
+def reset(state):
+    """Forget the sound."""
+    state.frame[0] = 0
+    state.loudest[0] = 0
+    state.past[:] = 0
+    state.level[:] = 0
+    state.average[:] = 0
+    state.slow[:] = 0
+
+
+@kernel
+def process(state, magnitude, f0, weight, gate, share, masks):
+    """Write `masks` (3, bins: percussive, melody, harmony) of the frame `magnitude` (bins,).
+
+    `f0` (candidates,) are the pitches that the melody may have, in bins, the likeliest first, `weight` (candidates,)
+    how likely each is, `gate` whether there is a melody (0 to 1), and `share` (bins,) what the melody may have.
+    """
+    _hear(state, magnitude)
+    _compare(state)
+    _pitches(state, f0, weight, gate, share)
+    features, one, two, three = state.features, state.one, state.two, state.three
+    for o in range(state.first.shape[0]):
+        _start(one, o, state.first_bias)
+        for i in range(state.first.shape[1]):
+            a, b, c = features[3 * i, REACH:], features[3 * i + 1, REACH:], features[3 * i + 2, REACH:]
+            _add(a, b, c, state.first[o, i], one, o)
+    _finish(one)
+    _layer(one, state.second, state.second_bias, 1, two)
+    _layer(two, state.third, state.third_bias, REACH, three)
+    _write(state, masks)
+
+
+@kernel
+def _hear(state, magnitude):
+    """The logarithms `now`, and all that remembers them."""
+    edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0]
+    bands, bins = now.shape[0], magnitude.shape[0]
+    power = np.float32(0)
+    for b in range(bands):
+        inside = np.float32(0)
+        for k in range(edges[b], edges[b + 1]):
+            inside += magnitude[k] * magnitude[k]
+        now[b] = inside / np.float32(edges[b + 1] - edges[b])
+        power += inside
+    power /= np.float32(bins)
+    state.loudest[0] = max(state.loudest[0] * state.fall[0], math.sqrt(power))
+    faint = np.float32(_FAINT) * (state.loudest[0] + np.float32(1))
+    mean = np.float32(0)
+    for b in range(bands):
+        now[b] = np.float32(0.5) * math.log(now[b] + faint * faint)
+        mean += now[b]
+    mean /= np.float32(bands)
+    level = np.float32(0.5) * math.log(power + faint * faint)
+    if frame == 0:
+        state.level[:] = level
+        for t in range(state.past.shape[0]):
+            for b in range(bands):
+                state.past[t, b] = now[b]
+    row = frame % state.past.shape[0]
+    state.level[row] = level
+    for b in range(bands):
+        state.past[row, b] = now[b]
+    # The first frames count alike, so that no average has to come up from nothing.
+    early = np.float32(frame) / np.float32(frame + 1)
+    for a in range(average.shape[0]):
+        kept, line = min(state.kept[a], early), average[a]
+        for b in range(bands):
+            line[b] = now[b] + kept * (line[b] - now[b])
+    slow[0] = mean + min(state.kept[_STEADY], early) * (slow[0] - mean)
+    slow[1] = level + min(state.kept[_SLOW], early) * (slow[1] - level)
+    first, last, place = state.features[10], state.features[16], state.place
+    ago = state.level[(row + state.level.shape[0] - state.ago[2]) % state.level.shape[0]] - level
+    for b in range(bands):
+        p = REACH + b
+        first[p] = place[b]
+        state.features[11, p] = min(max(ago, np.float32(-_MOST)), np.float32(_MOST))
+        state.features[12, p] = min(max(slow[0] - mean, np.float32(-_MOST)), np.float32(_MOST))
+        state.features[13, p] = np.float32(0.3) * (now[b] - level)
+        last[p] = min(max(slow[1] - level, np.float32(-_MOST)), np.float32(_MOST))
+    state.frame[0] = frame + 1
+
+
+@kernel
+def _compare(state):
+    """The features that compare a band with its own past and with those around."""
+    features, now, average, mean = state.features, state.now, state.average, state.mean
+    rows = state.past.shape[0]
+    newest = (state.frame[0] + rows - 1) % rows
+    for a in range(average.shape[0]):
+        _difference(average[a], now, features[a])
+    for i in range(2):
+        _difference(state.past[(newest + rows - state.ago[i]) % rows], now, features[5 + i])
+    for i in range(3):
+        _smooth(now, state.around[i], state.total, mean)
+        _difference(mean, now, features[7 + i])
+    for i in range(2):
+        _smooth(average[_STEADY], state.around[i], state.total, mean)
+        _difference(mean, average[_STEADY], features[14 + i])
+
+
+@kernel
+def _difference(a, b, feature):
+    """Write `a` less `b` (bands,) as a `feature`."""
+    for k in range(a.shape[0]):
+        feature[REACH + k] = min(max(a[k] - b[k], np.float32(-_MOST)), np.float32(_MOST))
+
+
+@kernel
+def _smooth(x, around, total, mean):
+    """Write the `mean` (bands,) of `x` over the bands `around` each."""
+    whole = np.float32(0)
+    for b in range(x.shape[0]):
+        total[b] = whole
+        whole += x[b]
+    total[x.shape[0]] = whole
+    for b in range(x.shape[0]):
+        mean[b] = (total[around[b, 1]] - total[around[b, 0]]) / np.float32(around[b, 1] - around[b, 0])
+
+
+@kernel
+def _pitches(state, f0, weight, gate, share):
+    """The features that tell where the melody may be."""
+    features, comb = state.features, state.comb
+    _gather(state, share, features[17])
+    comb[:] = 0
+    for i in range(f0.shape[0]):
+        if weight[i] > 0:
+            _comb(f0[i], weight[i], comb)
+    _gather(state, comb, features[18])
+    comb[:] = 0
+    if weight[0] > 0:
+        _comb(f0[0], np.float32(1), comb)
+    _gather(state, comb, features[19])
+    features[20] = gate
+
+
+@kernel
+def _comb(f0, weight, comb):
+    """Raise `comb` (bins,) to lobes of the height `weight` on the harmonics of `f0` (in bins)."""
+    bins = comb.shape[0]
+    for h in range(1, int(np.float32(bins - 1) / f0) + 1):
+        center = np.float32(h) * f0
+        width = np.float32(_WIDTH) + np.float32(_WIDENING) * center
+        for k in range(max(int(center - width) + 1, 0), min(int(center + width) + 1, bins)):
+            distance = (np.float32(k) - center) / width
+            lobe = np.float32(1) - distance * distance
+            comb[k] = max(comb[k], weight * lobe * lobe)
+
+
+@kernel
+def _gather(state, x, feature):
+    """Write the mean of `x` (bins,) within each band as a `feature`."""
+    edges = state.edges
+    for b in range(edges.shape[0] - 1):
+        inside = np.float32(0)
+        for k in range(edges[b], edges[b + 1]):
+            inside += x[k]
+        feature[REACH + b] = inside / np.float32(edges[b + 1] - edges[b])
+
+
+@kernel
+def _layer(inputs, weights, bias, reach, outputs):
+    """A convolution of `inputs` (rows, bands + margins) with the bands `reach` below and above."""
+    for o in range(weights.shape[0]):
+        _start(outputs, o, bias)
+        for i in range(weights.shape[1]):
+            below, same, above = inputs[i, REACH - reach :], inputs[i, REACH:], inputs[i, REACH + reach :]
+            _add(below, same, above, weights[o, i], outputs, o)
+    _finish(outputs)
+
+
+@kernel
+def _start(outputs, four, bias):
+    """Set the four rows from 4 `four` on to their `bias`."""
+    for r in range(4 * four, 4 * four + 4):
+        outputs[r] = bias[r]
+
+
+@kernel
+def _add(a, b, c, weights, outputs, four):
+    """Add three rows, weighed by `weights` (4, 3), to the four rows of `outputs` from 4 `four` on."""
+    end = outputs.shape[1] - REACH
+    one, two = outputs[4 * four, REACH:end], outputs[4 * four + 1, REACH:end]
+    three, last = outputs[4 * four + 2, REACH:end], outputs[4 * four + 3, REACH:end]
+    for k in range(one.shape[0]):
+        one[k] += weights[0, 0] * a[k] + weights[0, 1] * b[k] + weights[0, 2] * c[k]
+        two[k] += weights[1, 0] * a[k] + weights[1, 1] * b[k] + weights[1, 2] * c[k]
+        three[k] += weights[2, 0] * a[k] + weights[2, 1] * b[k] + weights[2, 2] * c[k]
+        last[k] += weights[3, 0] * a[k] + weights[3, 1] * b[k] + weights[3, 2] * c[k]
+
+
+@kernel
+def _finish(outputs):
+    """Rectify `outputs` (rows, bands + margins); beyond both ends the outermost bands go on."""
+    end = outputs.shape[1] - REACH
+    for r in range(outputs.shape[0]):
+        row = outputs[r]
+        for k in range(REACH, end):
+            row[k] = max(row[k], np.float32(0))
+        for k in range(REACH):
+            row[k] = row[REACH]
+            row[end + k] = row[end - 1]
+
+
+@kernel
+def _write(state, masks):
+    """The last layer: shares that add up to one, for all bins of a band."""
+    edges, last, bias, rows = state.edges, state.last, state.last_bias, state.three
+    percussive, melody, harmony = state.features[0], state.features[1], state.features[2]  # no longer needed
+    percussive[:] = bias[PERCUSSIVE]
+    melody[:] = bias[MELODY]
+    harmony[:] = bias[HARMONY]
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        for k in range(row.shape[0]):
+            percussive[k] += last[PERCUSSIVE, i] * row[k]
+            melody[k] += last[MELODY, i] * row[k]
+            harmony[k] += last[HARMONY, i] * row[k]
+    for b in range(edges.shape[0] - 1):
+        p, m, h = percussive[REACH + b], melody[REACH + b], harmony[REACH + b]
+        top = max(p, m, h)
+        p, m, h = math.exp(p - top), math.exp(m - top), math.exp(h - top)
+        whole = p + m + h
+        for k in range(edges[b], edges[b + 1]):
+            masks[PERCUSSIVE, k] = p / whole
+            masks[MELODY, k] = m / whole
+            masks[HARMONY, k] = h / whole

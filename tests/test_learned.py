@@ -1,0 +1,184 @@
+"""The learned masks: the kernels equal the formulas in NumPy, and hear alike at any level."""
+
+import numpy as np
+import pytest
+
+from rtsep.dsp import learned
+from rtsep.dsp.learned import FEATURES
+from rtsep.settings import Settings
+
+RATES = pytest.mark.parametrize("rate", (16000, 48000))
+SIZES = pytest.mark.parametrize("rows", ((24, 24, 16), (8, 12, 4)))
+PITCHES = np.array([[6.3, 12.6, 9.1], [20.7, 41.4, 5.2]], np.float32)  # in bins, of every other frame
+
+
+def network(rows=(8, 12, 4), seed=1):
+    """Weights that nobody trained."""
+    random = np.random.default_rng(seed)
+    first, second, third = rows
+
+    def some(*shape):
+        return (random.standard_normal(shape) * (3 / np.prod(shape[1:])) ** 0.5).astype(np.float32)
+
+    return learned.Network(
+        some(first, FEATURES),
+        some(second, first, 3),
+        some(third, second, 3),
+        some(3, third),
+        *(random.standard_normal(size).astype(np.float32) / 2 for size in (*rows, 3)),
+    )
+
+
+def prepared(rate=16000, weights=None):
+    sizes = Settings(mode="balanced").sizes(rate)
+    return learned.prepare(rate, sizes.window_size, sizes.hop_size, weights or network())
+
+
+def magnitudes(frames, rate=16000, seed=2):
+    """Noise whose level and color change, a gap, and one loud frame: (frames, bins)."""
+    random = np.random.default_rng(seed)
+    bins = Settings(mode="balanced").sizes(rate).window_size // 2 + 1
+    color = np.exp(random.standard_normal((frames // 10 + 1, bins)).cumsum(1) * 0.1).repeat(10, 0)[:frames]
+    magnitude = np.abs(random.standard_normal((frames, bins))) * color
+    magnitude[frames // 3 : frames // 3 + 5] = 0
+    magnitude[frames // 2] *= 100
+    return magnitude.astype(np.float32)
+
+
+def given(frames, bins, seed=3):
+    """Of each frame pitches, weights (frames, 3), gate (frames,) and share (frames, bins)."""
+    random = np.random.default_rng(seed)
+    weight = random.dirichlet(np.ones(3), frames).astype(np.float32)
+    weight[::7, 1:] = 0
+    weight[::11] = 0
+    share = random.uniform(0, 1, (frames, bins)).astype(np.float32)
+    return np.resize(PITCHES, (frames, 3)), weight, random.uniform(0, 1, frames).astype(np.float32), share
+
+
+def run(state, magnitude, *others):
+    """Masks (frames, 3, bins)."""
+    masks = np.full((len(magnitude), 3, magnitude.shape[1]), np.nan, np.float32)
+    for t, frame in enumerate(magnitude):
+        learned.process(state, frame, *(other[t] for other in others), masks[t])
+    return masks
+
+
+def averaged(x, seconds, step):
+    """Leaky averages along time that count the first frames alike."""
+    result = [x[0]]
+    for t, value in enumerate(x[1:], 1):
+        kept = min(np.exp(-step / seconds), t / (t + 1))
+        result.append(kept * result[-1] + (1 - kept) * value)
+    return np.array(result)
+
+
+def earlier(x, seconds, step):
+    """The values of `seconds` ago, and the first before the beginning."""
+    ago = max(round(seconds / step), 1)
+    return x[np.maximum(np.arange(len(x)) - ago, 0)]
+
+
+def comb(f0, weight, bins):
+    """Lobes on all harmonics (bins,), of which the highest counts."""
+    centers = np.arange(1, int((bins - 1) / f0) + 1)[:, np.newaxis] * f0
+    distance = (np.arange(bins) - centers) / (2.4 + 0.005 * centers)
+    return weight * (np.where(np.abs(distance) < 1, 1 - distance**2, 0) ** 2).max(0, initial=0)
+
+
+def truth(rate, weights, magnitude, f0, weight, gate, share):
+    """The masks (frames, 3, bins) by their formulas, the whole sound at once."""
+    sizes = Settings(mode="balanced").sizes(rate)
+    hertz, step, bins = rate / sizes.window_size, sizes.hop_size / rate, magnitude.shape[1]
+    magnitude = magnitude.astype(float)
+    starts = [k for k in range(bins) if k < round(4000 / hertz) or (k - round(4000 / hertz)) % 4 == 0]
+    counts = np.diff([*starts, bins])
+    middle = (np.array(starts) + (counts - 1) / 2) * hertz
+
+    def within(x):
+        return np.add.reduceat(x, starts, axis=-1) / counts
+
+    power = (magnitude**2).mean(1)
+    loudest, fall = np.zeros(len(power)), np.exp(-step / 3)
+    for t, level in enumerate(np.sqrt(power)):
+        loudest[t] = max(level, loudest[t - 1] * fall if t else 0)
+    faint = 1e-8 * (loudest + 1) ** 2
+    now = np.log(within(magnitude**2) + faint[:, np.newaxis]) / 2
+    level, mean = np.log(power + faint) / 2, now.mean(1)
+
+    def around(x, reach):
+        near = np.abs(middle[:, np.newaxis] - middle) <= reach + 1e-6
+        near |= np.abs(np.subtract.outer(np.arange(len(middle)), np.arange(len(middle)))) <= 1
+        return x @ (near / near.sum(1, keepdims=True)).T
+
+    steady = averaged(now, 0.09, step)
+    combs = np.array([[comb(f, w, bins) for f, w in zip(*pair, strict=True)] for pair in zip(f0, weight, strict=True)])
+    top = np.array([comb(pitches[0], w[0] > 0, bins) for pitches, w in zip(f0, weight, strict=True)])
+    features = [
+        *(averaged(now, seconds, step) - now for seconds in (0.01, 0.03, 0.09, 0.25, 1.5)),
+        *(earlier(now, seconds, step) - now for seconds in (0.0174, 0.0464)),
+        *(around(now, reach) - now for reach in (125, 300, 750)),
+        np.log2(middle / 1000 + 0.02) / 4 + 0 * now,
+        (earlier(level, 0.0116, step) - level)[:, np.newaxis] + 0 * now,
+        (averaged(mean, 0.09, step) - mean)[:, np.newaxis] + 0 * now,
+        0.3 * (now - level[:, np.newaxis]),
+        *(around(steady, reach) - steady for reach in (125, 300)),
+        (averaged(level, 1.5, step) - level)[:, np.newaxis] + 0 * now,
+        *(within(part) for part in (share.astype(float), combs.max(1), top)),
+        gate[:, np.newaxis] + 0 * now,
+    ]
+    x = np.clip(np.stack(features, 1), -8, 8)  # (frames, features, bands)
+    x = np.maximum(np.einsum("oi,tib->tob", weights.first, x) + weights.first_bias[:, np.newaxis], 0)
+    for kernel, bias, reach in ((weights.second, weights.second_bias, 1), (weights.third, weights.third_bias, 4)):
+        wide = np.pad(x, ((0, 0), (0, 0), (reach, reach)), mode="edge")
+        taps = [wide[:, :, tap * reach : tap * reach + x.shape[2]] for tap in range(3)]
+        x = np.maximum(np.einsum("oij,jtib->tob", kernel, np.array(taps)) + bias[:, np.newaxis], 0)
+    x = np.exp(np.einsum("oi,tib->tob", weights.last, x) + weights.last_bias[:, np.newaxis])
+    return (x / x.sum(1, keepdims=True)).repeat(counts, axis=2)
+
+
+@RATES
+@SIZES
+def test_the_masks_equal_the_formulas(rate, rows):
+    magnitude = magnitudes(150, rate)
+    others, weights = given(*magnitude.shape), network(rows)
+    expected = truth(rate, weights, magnitude, *others)
+    assert expected.min() < 0.05 and expected.max() > 0.95  # or it would say little
+    np.testing.assert_allclose(run(prepared(rate, weights), magnitude, *others), expected, atol=2e-4)
+
+
+def test_the_masks_add_up_to_one():
+    magnitude = magnitudes(50)
+    np.testing.assert_allclose(run(prepared(), magnitude, *given(*magnitude.shape)).sum(1), 1, atol=1e-6)
+
+
+def test_a_sound_is_heard_alike_at_any_level():
+    magnitude = 1e3 * magnitudes(100)
+    others = given(*magnitude.shape)
+    loud, soft = (run(prepared(), gain * magnitude, *others) for gain in (np.float32(1), np.float32(0.05)))
+    assert np.abs(loud - soft).mean() < 1e-3
+
+
+def test_after_a_reset_all_sounds_as_at_first():
+    magnitude = magnitudes(60)
+    others, state = given(*magnitude.shape), prepared()
+    first = run(state, magnitude, *others)
+    on = run(state, magnitude, *others)
+    learned.reset(state)
+    np.testing.assert_array_equal(run(state, magnitude, *others), first)
+    assert np.abs(on - first).max() > 0.1
+
+
+def test_masks_of_silence_and_of_what_follows_are_numbers():
+    magnitude = np.zeros((40, magnitudes(1).shape[1]), np.float32)
+    magnitude[20] = 1e6
+    masks = run(prepared(), magnitude, *given(*magnitude.shape))
+    assert np.isfinite(masks).all() and (masks >= 0).all()
+
+
+def test_nothing_that_is_given_is_written():
+    magnitude = magnitudes(5)
+    everything = [magnitude, *given(*magnitude.shape), *network()]
+    before = [array.copy() for array in everything]
+    run(prepared(weights=learned.Network(*everything[5:])), *everything[:5])
+    for array, copy in zip(everything, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
