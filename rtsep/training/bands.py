@@ -232,24 +232,26 @@ def lead(rng: Generator, song: Song) -> tuple[Part, Curve]:
         vibrato=pick(rng, (0, 0, 0.1, 0.2, 0.4)),
         vibrato_after_s=rng.uniform(0.1, 0.4),
         drift=rng.uniform(0, 0.08),
-        scoops=rng.uniform(0, 0.6),
-        falls=rng.uniform(0, 0.2),
+        scoops=rng.uniform(0, 0.3),
+        falls=rng.uniform(0, 0.1),
     )
     frames = round(song.seconds / FRAME_S)
     lengths = pick(rng, ((1, 2, 2, 4), (2, 2, 4, 8), (4, 4, 8, 8), (1, 1, 2)))
     notes: list[Note] = []
-    bends, f0, step, last = [], np.zeros(frames), pick(rng, (0, 0, 8, 16)), 0
+    bends, f0, step, last, ends = [], np.zeros(frames), pick(rng, (0, 0, 8, 16)), 0, 0
     while song.time(step) < song.seconds:
         for key in walk(rng, int(rng.integers(3, 12)), low, high, song.key, song.scale, last):
             length, last = pick(rng, lengths), key
             note = _note(rng, song, step, length, key, rng.uniform(75, 115), 0.008)
             step += length
             begin, end = (round(time / FRAME_S) for time in (note.start, note.start + note.length))
-            if begin < 0 or end >= frames:
+            begin = max(begin, ends)  # that of one note before the next, however late it was
+            if begin < 0 or end >= frames or end <= begin:
                 continue
+            ends = end
             curve = perform(rng, np.full(end - begin, float(key)), manner)
             f0[begin:end] = hertz(curve)
-            notes.append(note._replace(start=begin * FRAME_S))
+            notes.append(note._replace(start=begin * FRAME_S, length=(end - begin) * FRAME_S))
             bends += [((begin + frame) * FRAME_S, float(pitch) - key) for frame, pitch in enumerate(curve)]
         step += pick(rng, (2, 4, 4, 8, 16))
     return Part(program, False, int(rng.integers(2)), notes, bends), f0

@@ -53,7 +53,7 @@ def compression(sound: Sound, threshold_db: float, ratio: float, attack_s: float
         smooth.append(now)
     times = _BLOCK * (np.arange(len(smooth)) + 0.5)
     gain = 10 ** (np.interp(np.arange(len(sound)), times, smooth) / 20)
-    return gain.astype(np.float32)[:, np.newaxis]
+    return np.asarray(gain[:, np.newaxis], np.float32)
 
 
 def saturation(sound: Sound, drive: float) -> Sound:
@@ -75,7 +75,7 @@ def room(rng: Generator, sound: Sound, decay_s: float, wet_db: float) -> Sound:
     response = np.pad(response, ((int(rng.uniform(0, 0.04) * RATE), 0), (0, 0)))
     response *= 10 ** (wet_db / 20) / np.sqrt((response**2).sum(0))
     wet = oaconvolve(sound, response, axes=0)[: len(sound)]
-    return (sound + wet).astype(np.float32)
+    return np.asarray(sound + wet, np.float32)
 
 
 def echo(sound: Sound, delay_s: float, gain: float) -> Sound:

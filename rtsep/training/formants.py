@@ -17,12 +17,10 @@ from .speech import Syllable, Utterance
 from .tunes import pick
 from .vocoder import BINS
 
-VOWELS = np.array(
-    (
-        (730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410),
-        (440, 1020, 2240), (660, 1720, 2410), (490, 1350, 1690), (640, 1190, 2390), (390, 1990, 2550),
-    ),
-    float,
+VOWELS = (
+    (730.0, 1090.0, 2440.0), (270.0, 2290.0, 3010.0), (300.0, 870.0, 2240.0), (530.0, 1840.0, 2480.0),
+    (570.0, 840.0, 2410.0), (440.0, 1020.0, 2240.0), (660.0, 1720.0, 2410.0), (490.0, 1350.0, 1690.0),
+    (640.0, 1190.0, 2390.0), (390.0, 1990.0, 2550.0),
 )  # fmt: skip
 """Hz."""
 CONSONANTS = ("none", "nasal", "nasal", "liquid", "liquid", "hiss", "hiss", "buzz", "stop", "stop", "h")
@@ -55,16 +53,16 @@ class _Control(NamedTuple):
 
 def throat(rng: Generator, scale: float) -> Throat:
     """A singer whose vocal tract makes the formants `scale` times as high as those of a man."""
-    return Throat(scale, rng.uniform(3300, 4200), rng.uniform(-8, -2))
+    return Throat(scale, rng.uniform(3300, 4200), rng.uniform(-6, 0))
 
 
 def babble(rng: Generator, who: Throat) -> Utterance:
     """Four to nine syllables of a consonant and a vowel."""
     controls: list[_Control] = []
     syllables = []
-    vowel = pick(rng, VOWELS)
+    vowel = _vowel(rng)
     for _ in range(int(rng.integers(4, 10))):
-        before, vowel = vowel, pick(rng, VOWELS) * rng.uniform(0.93, 1.07, 3)
+        before, vowel = vowel, _vowel(rng) * rng.uniform(0.93, 1.07, 3)
         begin = len(controls)
         controls += _consonant(rng, before, vowel)
         first = len(controls)
@@ -76,6 +74,10 @@ def babble(rng: Generator, who: Throat) -> Utterance:
     aperiodicity = np.clip(np.sqrt(level * hiss / power), 1e-3, 0.999)
     voiced = np.array([control.voiced for control in controls])
     return Utterance(voiced, np.log(power).astype(np.float32), aperiodicity.astype(np.float32), syllables)
+
+
+def _vowel(rng: Generator) -> NDArray[np.float64]:
+    return np.array(pick(rng, VOWELS))
 
 
 def _consonant(rng: Generator, before: NDArray[np.float64], vowel: NDArray[np.float64]) -> list[_Control]:
@@ -112,7 +114,7 @@ def _voice(controls: list[_Control], who: Throat) -> NDArray[np.float64]:
     for hz in [*formants.T[:, :, np.newaxis], *upper]:
         width = (60 + 0.05 * hz) * wide
         power *= hz**4 / ((hz**2 - _HZ**2) ** 2 + (width * _HZ) ** 2 + 1)
-    # What is above the last resonance would make the cascade level out.
+    # For the poles above those that are written down (Fant's correction).
     power *= 1 + (_HZ / 4000) ** 6
     tilt = who.tilt * np.log2(np.maximum(_HZ, 100) / 100)
     gain = np.array([[control.gain_db] for control in controls])

@@ -197,7 +197,7 @@ def _band(plan: Plan, song: bands.Song, meta: dict[str, Any]) -> tuple[dict[str,
         parts += [("backing", rng.normal(-3, 3), bands.chords(rng, song)) for _ in range(count)]
         if rng.random() < 0.35:
             parts.append(("backing", rng.normal(-7, 3), bands.pad(rng, song)))
-    curve = np.zeros(round(SECONDS / FRAME_S))
+    lead_f0 = np.zeros(round(SECONDS / FRAME_S), np.float32)
     if plan.lead:
         part, curve = bands.lead(rng, song)
         parts.append(("lead", 0, part))
@@ -207,10 +207,10 @@ def _band(plan: Plan, song: bands.Song, meta: dict[str, Any]) -> tuple[dict[str,
         if not sound.any():
             continue
         if stem == "lead":
-            curve = bands.heard(curve, sound)
+            lead_f0 = bands.heard(curve, sound)
         treated = bands.treat(rng, sound, part) * np.float32(10 ** (level_db / 20))
         stems[stem] = stems[stem] + treated if stem in stems else treated
-    return stems, curve.astype(np.float32) * ("lead" in stems)
+    return stems, lead_f0
 
 
 def _noise(rng: Generator) -> Sound:

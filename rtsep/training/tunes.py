@@ -96,7 +96,7 @@ def perform(rng: Generator, notes: Curve, manner: Manner) -> Curve:
         pitch[:scooped] -= rng.uniform(0.5, 3) * np.linspace(1, 0, scooped) ** 2
     if rng.random() < manner.falls:
         pitch[frames - fallen :] -= rng.uniform(1, 5) * np.linspace(0, 1, fallen) ** 2
-    return pitch
+    return np.asarray(pitch)
 
 
 def hertz(pitch: Curve) -> Curve:

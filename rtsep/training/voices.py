@@ -148,7 +148,7 @@ def sing(
             line[here] = spoken[below] + part * (spoken[above] - spoken[below])
         loud = np.exp(envelope[here]).sum(1)
         envelope[here] -= np.log(np.mean(loud[pitch[here] > 0]) if pitch[here].any() else np.mean(loud))
-        start = end + int(pick(rng, (0.25, 0.5, 0.5, 1, 1, 2)) * beat_s * rng.uniform(0.8, 1.2) / FRAME_S)
+        start = end + int(pick(rng, (0.25, 0.5, 0.5, 1, 1, 2, 2, 6)) * beat_s * rng.uniform(0.8, 1.2) / FRAME_S)
     envelope += _color(rng, singer, frames)
     voiced = pitch > 0
     breath = 10 ** (np.minimum(singer.air + 24 * np.minimum(_HZ / 8000, 1), -0.5) / 20)
@@ -198,8 +198,11 @@ def _utter(rng: Generator, singer: Singer, throat: formants.Throat) -> speech.Ut
             places = np.clip(np.arange(BINS) / singer.tract, 0, BINS - 1)
             below = np.minimum(places.astype(int), BINS - 2)
             part = places - below
-            warped = (frames[:, below] * (1 - part) + frames[:, below + 1] * part for frames in said[1:3])
-            return speech.Utterance(said.voiced, *warped, said.syllables)
+            envelope, aperiodicity = (
+                frames[:, below] * (1 - part) + frames[:, below + 1] * part
+                for frames in (said.envelope, said.aperiodicity)
+            )
+            return said._replace(envelope=envelope, aperiodicity=aperiodicity)
     return formants.babble(rng, throat)
 
 
@@ -257,7 +260,7 @@ def _breathe(rng: Generator, sound: Sound, end: int) -> None:
     noise = effects.band(
         rng.standard_normal((samples, 1)).astype(np.float32), rng.uniform(500, 1200), rng.uniform(4e3, 9e3)
     )
-    noise *= 10 ** (-rng.uniform(20, 38) / 20) * np.hanning(samples)[:, np.newaxis] ** 1.5
+    noise *= 10 ** (-rng.uniform(28, 46) / 20) * np.hanning(samples)[:, np.newaxis] ** 1.5
     sound[end - samples : end] += noise * np.abs(sound).max()
 
 
