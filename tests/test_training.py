@@ -52,6 +52,11 @@ def test_a_walk_goes_on_from_the_note_before():
     assert min(firsts) >= 57 and max(firsts) <= 71
 
 
+def test_a_walk_turns_round_where_its_range_ends():
+    nexts = [tunes.walk(rng(seed), 1, 48, 60, 0, range(12), 60)[0] for seed in range(300)]
+    assert nexts.count(60) < 60
+
+
 def test_a_plain_performance_glides_to_each_note_as_two_poles_do():
     notes = np.repeat([60.0, 67.0], 100)
     pitch = tunes.perform(rng(), notes, STEADY)
@@ -94,6 +99,8 @@ def test_pulses_stand_where_the_phase_turns_and_have_power_one():
     for harmonic in (1, 2, 50):
         near = np.abs(hz - harmonic * 210.7) < 50
         assert hz[near][spectrum[near].argmax()] == pytest.approx(harmonic * 210.7, abs=0.2)
+    between = spectrum[np.abs(hz - 50.5 * 210.7) < 20].max()
+    assert between < 1e-3 * spectrum[near].max()
     assert (train**2).mean() == pytest.approx(1, rel=0.05)
 
 
@@ -102,6 +109,13 @@ def test_pulses_rest_where_there_is_no_voice():
     power = (vocoder.pulses(f0).reshape(-1, vocoder.HOP) ** 2).sum(1)
     assert power[:49].all() and not power[52:98].any() and power[101:].all()
     assert not vocoder.pulses(np.zeros(10)).any()
+
+
+def test_the_vocoder_adds_no_delay():
+    f0 = np.concatenate((np.zeros(20), np.full(60, 300.0), np.zeros(20)))
+    flat = np.zeros((100, vocoder.BINS), np.float32)
+    singer = vocoder.Vocoder(rng(), flat, flat)
+    np.testing.assert_allclose(singer.sing(f0), vocoder.pulses(f0), atol=1e-3)
 
 
 def test_the_vocoder_filters_as_its_envelope_says():
@@ -132,6 +146,16 @@ def test_the_f0_of_a_voice_is_what_is_heard(kind):
     steady = np.interp(times, np.arange(500) * tunes.FRAME_S, (f0 > 0).astype(float)) == 1
     assert 0.3 < (f0 > 0).mean() < 0.98
     assert np.mean(np.abs(cents(found[steady], truth[steady])) < 50) > 0.8
+
+
+def test_a_voice_sings_in_tune_and_within_its_range():
+    singer = replace(voices.cast(rng()), language="", manner=STEADY, low=50, high=64, rap=False, melisma=0.2)
+    f0 = voices.sing(rng(5), singer, 8.0, 0.5, 2, tunes.SCALES[0])[1]
+    pitch = librosa.hz_to_midi(f0[f0 > 0].astype(float))
+    near = np.rint(pitch).astype(int)
+    steady = np.abs(pitch - near) < 0.01
+    assert steady.mean() > 0.6 and near.min() >= 50 and near.max() <= 64
+    assert set((near[steady] - 2) % 12) <= set(tunes.SCALES[0])
 
 
 def test_second_voices_sound_along_and_leave_the_f0_alone():

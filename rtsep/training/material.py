@@ -12,11 +12,12 @@ the lead instrument each 10 ms, sample 441 k being the middle of frame k, 0 wher
 it was made.
 """
 
-import importlib.util
+import importlib
 import json
 import math
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -156,8 +157,10 @@ def check() -> None:
     missing += [package for path, package in zip(bands.SOUNDFONTS, packages, strict=True) if not path.exists()]
     if missing:
         raise Unavailable(f"there is no {', no '.join(missing)}: on Debian, apt install {' '.join(missing)}.")
-    if not importlib.util.find_spec("pyworld"):
-        raise Unavailable("there is no pyworld: pip install 'rtsep[train]'.")
+    try:
+        importlib.import_module("pyworld")
+    except ImportError as error:
+        raise Unavailable(f"there is no {error.name}: pip install 'rtsep[train]'.") from error
 
 
 def _make(root: Path, seed: int, number: int) -> Path:
@@ -178,8 +181,8 @@ def _make(root: Path, seed: int, number: int) -> Path:
             np.save(begun / f"{name}.npy", curve)
         (begun / "meta.json").write_text(json.dumps(meta, indent=1))
         os.replace(begun, folder)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise Unavailable(f"cannot write {folder}: {error}.") from error
+    except (OSError, soundfile.LibsndfileError, subprocess.CalledProcessError) as error:
+        raise Unavailable(f"cannot make {folder}: {error}.") from error
     return folder
 
 
