@@ -9,7 +9,7 @@ count, the first seconds of them, resampled to 44.1 kHz. Ours are the stem melod
 (It is missing where there is no f0.csv, and the means leave that out.) "oracle" is the ratio mask of the true stems.
 
 "learned" is with learned masks (masks=learned), whose network was trained on synthetic singers and songs, on none of
-DATA; but it was chosen among five by these very items.
+DATA; but it was chosen among several by these very items.
 
 "cascade" is the known way without a pitch: HPSS with a long window takes off what is steady, HPSS with a short one
 what is a hit. It is that of librosa, which sees the whole clip, and its windows, 1.5 s and 46 ms, are the best of those

@@ -7,9 +7,11 @@ percussive is that stem, harmonic the sum of the others; ours is the group, melo
 librosa is `librosa.decompose.hpss` with its defaults (2048/512, medians of 31), its masks made from all channels
 together as ours are; the oracle is the ratio mask h^2 / (h^2 + p^2) of the true stems at 2048/512. A second table
 compares the mode offline with librosa away from both ends of each item: librosa mirrors the spectrogram there, we
-take what lies beyond for silence. "learned" is with learned masks (masks=learned), whose network was trained on
-synthetic songs, on none of DATA; but it was chosen among five by these very items. (At rates other than 44.1 and 48 kHz our windows keep their seconds, librosa's
+take what lies beyond for silence. (At rates other than 44.1 and 48 kHz our windows keep their seconds, librosa's
 their samples.)
+
+"learned" is with learned masks (masks=learned), whose network was trained on synthetic songs, on none of DATA; but it
+was chosen among several by these very items.
 """
 
 import argparse
