@@ -14,6 +14,7 @@ from rtsep.engine import Engine
 from rtsep.errors import BadInput
 from rtsep.parameters import INDEX, PARAMETERS
 from rtsep.settings import GROUPS, MODES, STEMS, Settings
+from rtsep.templates import Templates
 
 RATES = (8000, 16000, 22050, 44100, 48000, 96000, 192000)
 BLOCKS = (1, 37, 63, 64, 65, 480, 4096, "random")
@@ -534,7 +535,16 @@ ONE_PLACE = [id for id in PARAMETERS if id.startswith(("microphone", "melody.pan
 NEEDED = {
     "limiter": {"limiter": "on", "limiter.ceiling_db": -24, "output.gain_db": 12},
     "melody": {"melody.pan_width": 0.3},
+    "templates": {"low.gain_db": -20},
 }
+
+
+def overlapping(mode):
+    """Templates of two parts that both have something in every bin."""
+    sizes = Settings(mode).sizes(STEP_RATE)
+    rows = np.random.default_rng(5).exponential(1, (8, sizes.window_size // 2 + 1)).astype(np.float32)
+    rows /= rows.sum(1, keepdims=True)
+    return Templates(("low", "high"), rows, np.repeat([0, 1], 4), STEP_RATE, *sizes[:2], splits="mix")
 
 
 def smooth(samples, id):
@@ -561,7 +571,8 @@ def played(mode, id, before, after, later=0):
         channels = sound[: 2 * STEP_AT] * ([1] if sung else [1, 0.5])
     voice = signals.hum(2 * STEP_AT, STEP_RATE, seed=2)[:, 0] if sung else None
     changes = {**AUDIBLE, **NEEDED.get(stage, {}), id: before}
-    engine = engine_for(mode, STEP_RATE, channels.shape[1], changes, transpose=stage == "key")
+    templates = overlapping(mode) if stage == "templates" else None
+    engine = engine_for(mode, STEP_RATE, channels.shape[1], changes, transpose=stage == "key", templates=templates)
     parts = []
     for value, part in ((before, slice(STEP_AT + later)), (after, slice(STEP_AT + later, None))):
         engine.parameters[id] = value
