@@ -161,7 +161,7 @@ def kit(tmp_path):
 
 def test_parts_are_learned_from_recordings_and_split_files_and_what_is_heard_live(kit, config, tmp_path):
     learned = rtsep("learn", "kick=kick.wav", "hat=hat.wav", "-o", "kit.rtsep", cwd=tmp_path)
-    assert learned.returncode == 0 and "8 templates of kick, hat" in learned.stderr, learned.stderr
+    assert learned.returncode == 0 and "16 templates of kick, hat" in learned.stderr, learned.stderr
     assert_refused(rtsep("learn", "a=kick.wav", "-o", "kit.rtsep", cwd=tmp_path), 2, "kit.rtsep", "--force")
     result = rtsep("separate", "both.wav", "--templates", "kit.rtsep", "-o", "out", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

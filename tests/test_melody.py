@@ -531,7 +531,7 @@ def spikes(bins, *places):
 def test_a_harmonic_counts_for_as_much_as_it_stands_out_from_the_gaps_beside_it():
     sizes, _, state = prepared()
     bins = sizes.window_size // 2 + 1
-    state.pitch[0], state.weight[0], state.gate[0] = 120 * np.log2(312.5 / 55), 1, 1  # ten bins
+    state.place[0], state.weight[0], state.gate[0] = 10, 1, 1
     for gap, truth in ((0, 1), (0.5, 0.75**0.75), (1, 0)):
         magnitude = np.maximum(spikes(bins, 10, 20, 30), np.float32(gap))
         assert between_saliences(state, magnitude)[20] == pytest.approx(truth, abs=1e-3)
@@ -541,7 +541,7 @@ def test_a_harmonic_counts_for_as_much_as_it_stands_out_from_the_gaps_beside_it(
 
 def test_pitches_share_by_their_weights():
     sizes, _, state = prepared()
-    state.pitch[:2], state.weight[:2] = 120 * np.log2(np.array([312.5, 437.5]) / 55), (0.7, 0.3)  # 10 and 14 bins
+    state.place[:2], state.weight[:2] = (10, 14), (0.7, 0.3)
     state.gate[0] = 1
     share = between_saliences(state, spikes(sizes.window_size // 2 + 1, 10, 14, 70))
     np.testing.assert_allclose(share[[10, 14, 70]], np.array([0.7, 0.3, 0.7]) ** 0.75, atol=1e-3)
