@@ -17,7 +17,7 @@ from engine import measure_blocks, rooms
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
-from rtsep.dsp import hpss, key, limiter, masks, melody, meters, microphone, mix, noise, salience, stft
+from rtsep.dsp import hpss, key, learned, limiter, masks, melody, meters, microphone, mix, noise, salience, stft
 from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _HIGH, _LOW, _SEPARATION, Engine, _read_faders
 from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
@@ -30,6 +30,7 @@ STAGES = (
     "hpss",
     "melody",
     "masks",
+    "learned masks",
     "synthesize",
     "key",
     "microphone",
@@ -77,16 +78,20 @@ def measure_stages(state, sound, voice, output, stems, times):
             state.masks,
         )
         _next(taken, 7)
-        stft.synthesize(state.stft, state.masks)
+        learned.process(
+            state.learned, due, state.melody.place, state.melody.weight, state.melody.gate[0], state.share, state.whole
+        )
         _next(taken, 8)
-        key.process(state.key, np.float32(3), output)
+        stft.synthesize(state.stft, state.masks)
         _next(taken, 9)
-        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
+        key.process(state.key, np.float32(3), output)
         _next(taken, 10)
-        limiter.process(state.limiter, one, output)
+        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
         _next(taken, 11)
+        limiter.process(state.limiter, one, output)
+        _next(taken, 12)
         meters.process(state.meters, block, output, stems)
-        taken[11] += clock()
+        taken[12] += clock()
 
 
 @kernel
