@@ -152,7 +152,7 @@ def _frame(state):
             state.whole,
         )
         if state.melody.enabled[0] == 0:
-            state.place[:] = 0
+            state.place[:] = 0  # the network may hear one even so
         masks.place(state.place, state.whole)
     else:
         for k in range(state.share.shape[0]):

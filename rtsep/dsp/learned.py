@@ -32,7 +32,7 @@ _AROUND_HZ = (125.0, 300.0, 750.0)
 _FALL_S = 3.0  # how slowly the loudest level is forgotten
 _FAINT = 1e-4  # part of it that no longer counts, and magnitude that never does
 _MOST = 8.0  # of a feature: beyond, differences of logarithms mean nothing more
-_WIDTH, _WIDENING = 2.4, 0.005  # half of a harmonic's lobe in bins, and what it gains with each bin of frequency
+_WIDTH, _WIDENING = 2.4, 0.005  # half of a harmonic's lobe in bins, and what it gains with each bin: as was trained
 
 
 class Network(NamedTuple):

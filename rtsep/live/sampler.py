@@ -3,8 +3,8 @@
 Hold the switch `<part>.learn` (a key, a pedal, a note) while the sound plays, hummed or clapped if need be, and let go:
 its templates are learned from those seconds, templates of all that is left from the seconds before, and both are put
 into the idle bank of the solver, which changes over with the next frame. What has a pitch is learned at others too, if
-that helps. After "user-guided" separation by templates:
-Smaragdis and Mysore, "Separation by humming: user-guided sound extraction from monophonic mixtures", WASPAA 2009.
+that helps. After "user-guided" separation by templates: Smaragdis and Mysore, "Separation by humming: user-guided sound
+extraction from monophonic mixtures", WASPAA 2009.
 
 Of what is heard while `room.learn` is on, the noise of the room is known by its power.
 """
@@ -22,7 +22,7 @@ from ..dsp import nmf, noise
 from ..engine import LEARNED, Sound
 from ..errors import BadInput, Unavailable
 from ..offline.learn import SILENT, magnitudes, sounding
-from ..offline.transpose import REACHES, best_reach, learned, left_over, moved
+from ..offline.takeout import REACHES, best_reach, left_over, moved, templates_of
 from ..settings import REST, ROOM
 from ..templates import Spectra, Templates
 from .controls import folder
@@ -108,7 +108,7 @@ class Sampler:
         others = nothing
         with suppress(BadInput):  # nothing else has sounded yet
             others = self._frames(earlier)
-        own = learned(frames, _COMPONENTS, random)
+        own = templates_of(frames, _COMPONENTS, random)
         exponent = self._parameters["templates.exponent"].value
         self._known[part] = moved(own, best_reach(frames, others, _COMPONENTS, exponent, random))
         groups = [*(self._known.get(part, nothing) for part in self._parts), left_over(others, random)]

@@ -22,7 +22,7 @@ from ..templates import Templates, check_names, unit
 from . import files
 from .factorize import METHODS, factors
 from .files import Name, Sound
-from .transpose import best_reach, left_over, moved
+from .takeout import best_reach, left_over, moved
 
 Example = Name | NDArray[np.floating[Any]]
 """A sound file, or an array (samples, channels) or (samples,)."""

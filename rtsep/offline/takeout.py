@@ -1,9 +1,9 @@
 """Templates of a part that is taken out of a mix, and of what is left.
 
 Moved along frequency they stand for notes that a voice or a saxophone did not happen to play while it was learned. They
-find more of what moves, and more of what does not belong to it: whether they are worth it is tried out
-on what was heard, one half of it against templates of the other (Stone, "Cross-validatory choice and assessment of
-statistical predictions", Journal of the Royal Statistical Society B 36(2), 1974).
+find more of what moves, and more of what does not belong to it: whether they are worth it is tried out on what was
+heard, one half of it against templates of the other (Stone, "Cross-validatory choice and assessment of statistical
+predictions", Journal of the Royal Statistical Society B 36(2), 1974).
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def moved(templates: Spectra, reach: int) -> Spectra:
     return unit(rows[rows.sum(1) > _SILENT])
 
 
-def learned(frames: Rows, most: int, random: np.random.Generator) -> Spectra:
+def templates_of(frames: Rows, most: int, random: np.random.Generator) -> Spectra:
     """At `most` so many templates (n, bins) of `frames` (frames, bins)."""
     templates: Spectra = k_means(frames, min(most, len(frames) // 2), random).astype(np.float32)
     return templates
@@ -40,7 +40,11 @@ def left_over(frames: Rows, random: np.random.Generator) -> Spectra:
     """Templates (at most LEFT, bins) of all `frames` (frames, bins) without the part, if there are any."""
     bins = frames.shape[1]
     flat = np.full((1, bins), 1 / bins, np.float32)  # so that the part does not take what nobody knows
-    return np.concatenate([flat, learned(_thinned(frames, _MOST_LEFT), LEFT - 1, random)]) if len(frames) > 1 else flat
+    return (
+        np.concatenate([flat, templates_of(_thinned(frames, _MOST_LEFT), LEFT - 1, random)])
+        if len(frames) > 1
+        else flat
+    )
 
 
 def best_reach(frames: Rows, others: Rows, components: int, exponent: float, random: np.random.Generator) -> int:
@@ -57,7 +61,8 @@ def best_reach(frames: Rows, others: Rows, components: int, exponent: float, ran
     halves, beside = (np.array_split(_thinned(each, _MOST_FRAMES), 2) for each in (frames, others))
     errors = np.zeros(len(REACHES))
     for half in (0, 1):
-        own, left = learned(halves[half], components, random), learned(beside[half], _BESIDE, random)
+        own = templates_of(halves[half], components, random)
+        left = templates_of(beside[half], _BESIDE, random)
         heard = halves[1 - half]
         mix = heard + random.choice(beside[1 - half], len(heard))
         for place, reach in enumerate(REACHES):

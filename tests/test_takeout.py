@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtsep.offline.transpose import REACHES, best_reach, learned, moved
+from rtsep.offline.takeout import REACHES, best_reach, moved, templates_of
 
 BINS = 513
 
@@ -67,4 +67,4 @@ def test_too_little_to_try_it_out_is_not_moved():
 
 def test_no_more_templates_are_learned_than_half_the_frames():
     random = np.random.default_rng(5)
-    assert learned(hiss(9), 6, random).shape == (4, BINS) and learned(hiss(90), 6, random).shape == (6, BINS)
+    assert templates_of(hiss(9), 6, random).shape == (4, BINS) and templates_of(hiss(90), 6, random).shape == (6, BINS)
