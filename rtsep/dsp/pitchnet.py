@@ -1,0 +1,418 @@
+"""A small trained network tells how likely each pitch is that of the lead, and how likely nothing leads.
+
+It sees the peaks of the spectrum, placed by their instantaneous frequency, on an axis of equal steps of pitch, where
+the harmonics of all pitches lie the same way: shifted by each harmonic's interval and laid over one another, a few
+narrow convolutions find what a voice is. Beside them lie the spectrum itself, the peaks of a moment ago, since a voice
+moves, and two slow means of the peaks, since what sounds on and on at one pitch is the accompaniment more often than
+the lead. All is relative to the loudest of the last seconds. A recurrent layer, once a frame, tells whether there is a
+voice at all.
+
+Bittner, McFee, Salamon, Li and Bello, "Deep salience representations for F0 estimation in polyphonic music", ISMIR
+2017 (harmonics as channels); Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+machine translation", EMNLP 2014 (the recurrent layer). What lies between harmonics, the means, and the octaves as
+neighbours of a pitch are ours.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numba import complex64, float32, int64
+from numpy.typing import NDArray
+
+from ..kernel import aligned, kernel
+
+LOWEST_HZ = 55.0
+PER_OCTAVE = 60  # pitches: 20 cents each
+PITCHES = 5 * PER_OCTAVE + 1  # to 1760 Hz
+HEADS = 2
+"""Whose pitch: 0 the voice's, 1 that of any lead."""
+
+_STEP_S = 0.0058  # between frames: as in training
+_PLACES = 460  # of the axis, which begins an octave below the lowest pitch
+_PEAKS_TO_HZ = 5700.0
+_WEAK_HZ = 200.0  # the ear, and lead voices, have little below
+_RANGE = 3.0  # powers of ten below the loudest
+_LOUDEST_S = 3.0  # how slowly it is forgotten
+_INAUDIBLE = 1e-4  # -80 dBFS
+_REACH = 2  # places on each side of a peak to which it speaks
+_MEANS_S = (0.1, 0.8)
+_LAGS_S = (0.035, 0.093)  # vibrato and glides show against what was a moment ago
+_MAPS = 2 + len(_MEANS_S) + len(_LAGS_S)
+_HARMONICS = (1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 10, 12)
+_SHIFTS = [PER_OCTAVE + round(PER_OCTAVE * math.log2(h)) for h in _HARMONICS]  # from a pitch to their places
+_OCTAVES = (-95, -60, 60, 95)  # from a pitch to those it is mistaken for
+_MARGIN = 120  # on both sides of whatever is shifted
+_LANES = 4  # taps at a time
+
+Floats = NDArray[np.float32]
+
+_PER_LOG = np.float32(1 / math.log(10) / _RANGE)
+_HALF_PLACE = np.float32(2 ** (0.5 / PER_OCTAVE))
+_PLACE_PER_LOG = np.float32(PER_OCTAVE / math.log(2))
+
+
+class Layer(NamedTuple):
+    # tables: read only
+    row: int64[::1]  # (taps,) of the input that is heard
+    start: int64[::1]  # (taps,) where in that row the first output hears it
+    weight: float32[:, ::1]  # (outputs, taps)
+    bias: float32[:, ::1]  # (outputs, places)
+
+
+class State(NamedTuple):
+    first: Layer
+    stack: Layer
+    second: Layer
+    third: Layer
+    last: Layer
+    # tables: read only
+    stride: int64[::1]  # (1,) hops from one frame to the next
+    advance: float32[::1]  # (bins,) radians by which the middle of each bin turns meanwhile
+    bins_per_turn: float32[::1]  # (1,) deviation in bins for a radian more
+    loudness: float32[::1]  # (bins,) weight of each bin
+    center: float32[::1]  # (1,) place of a frequency of one bin
+    bin: float32[::1]  # (places,) frequency of each place, in bins
+    floor: float32[::1]  # (1,) magnitude of what nobody hears
+    kept: float32[::1]  # (1,) part of the loudest that is kept
+    lag: int64[::1]  # (lags,) frames
+    forget: float32[::1]  # (means,) parts of the slow means that are renewed
+    context: float32[:, ::1]  # (inputs + 1, context) from pools to context; its bias at the end
+    color: float32[:, ::1]  # (context + 1, third) from context to what is added to the third layer
+    unvoiced: float32[:, ::1]  # (context + 1, heads)
+    enter: float32[:, ::1]  # (context + heads + 1, units) from the context to the recurrent layer
+    gates: float32[:, :, ::1]  # (2, units + 1, 3 units) of its input and of its memory: reset, update, new
+    leave: float32[:, ::1]  # (units + 1, heads)
+    # memory: cleared by reset
+    previous: complex64[::1]  # (bins,) the spectrum of the last time
+    loudest: float32[::1]  # (1,) magnitude of the last seconds
+    means: float32[:, ::1]  # (means, places) of the peaks
+    past: float32[:, ::1]  # (longest lag, places) peaks of the last frames, a ring
+    oldest: int64[::1]  # (1,) row of it
+    memory: float32[::1]  # (units,) of the recurrent layer
+    # scratch: meaningless between calls
+    spectrum: complex64[::1]  # (bins,) all channels together
+    magnitude: float32[::1]  # (bins,)
+    level: float32[::1]  # (bins,) 0 (inaudible) to 1 (the loudest)
+    maps: float32[:, ::1]  # (maps, places + 2 margins) peaks, spectrum, means, earlier peaks
+    local: float32[:, ::1]  # (first, places + 2 margins)
+    stacked: float32[:, ::1]  # (stack, pitches + 2 margins)
+    joined: float32[:, ::1]  # (second, pitches + 2 margins)
+    colored: float32[:, ::1]  # (third, pitches + 2 margins)
+    logits: float32[:, ::1]  # (heads, pitches + 2 margins)
+    pool: float32[::1]  # (inputs,)
+    heard: float32[::1]  # (context + heads,) context, and the logits of no voice against all pitches
+    silence: float32[::1]  # (heads,) logits
+    shift: float32[::1]  # (third,)
+    entered: float32[::1]  # (units,)
+    turned: float32[:, ::1]  # (2, 3 units)
+
+
+def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, weights: Mapping[str, Floats]) -> State:
+    """A state for spectra of `window_size` samples that come every `hop_size` samples.
+
+    `gain` is the magnitude that a sine of full scale has there, `weights` are what training found, by name.
+    """
+    stride = max(round(_STEP_S * sample_rate / hop_size), 1)
+    step = stride * hop_size
+    hertz = sample_rate / window_size  # of a bin
+    k = np.arange(min(int(_PEAKS_TO_HZ / hertz) + 1, window_size // 2 + 1))
+    turns = k * step % window_size / window_size
+    w = {name: np.asarray(value, np.float32) for name, value in weights.items()}
+    depth = {name: len(w[f"{name}.bias"]) for name in ("first", "stack", "second", "third", "last")}
+    neighbors = w["second.weight"].shape[1] - 3 * depth["stack"]
+    lag = np.array([round(seconds * sample_rate / step) for seconds in _LAGS_S])
+    units = w["gates.weight"].shape[2] // 3
+    return State(
+        first=_layer(w, "first", _PLACES, _taps(_MAPS, range(-2, 3))),
+        stack=_layer(w, "stack", PITCHES, _taps(depth["first"], _SHIFTS, inner=True)),
+        second=_layer(
+            w,
+            "second",
+            PITCHES,
+            _taps(depth["stack"], range(-1, 2)) + _taps(neighbors // len(_OCTAVES), _OCTAVES, inner=True),
+        ),
+        third=_layer(w, "third", PITCHES, _taps(depth["second"], range(-1, 2))),
+        last=_layer(w, "last", PITCHES, _taps(depth["third"], range(1))),
+        stride=np.array([stride]),
+        advance=(2 * np.pi * turns).astype(np.float32),
+        bins_per_turn=np.array([window_size / (2 * np.pi * step)], np.float32),
+        loudness=(k * hertz / np.hypot(k * hertz, _WEAK_HZ)).astype(np.float32),
+        center=np.array([PER_OCTAVE * math.log2(2 * hertz / LOWEST_HZ)], np.float32),
+        bin=(LOWEST_HZ / 2 / hertz * 2 ** (np.arange(_PLACES) / PER_OCTAVE)).astype(np.float32),
+        floor=np.array([_INAUDIBLE * gain], np.float32),
+        kept=np.array([math.exp(-step / sample_rate / _LOUDEST_S)], np.float32),
+        lag=lag,
+        forget=-np.expm1(-step / sample_rate / np.array(_MEANS_S)).astype(np.float32),
+        context=w["context"],
+        color=w["color"],
+        unvoiced=w["unvoiced"],
+        enter=w["enter"],
+        gates=w["gates.weight"],
+        leave=w["leave"],
+        previous=np.zeros(len(k), np.complex64),
+        loudest=np.zeros(1, np.float32),
+        means=np.zeros((len(_MEANS_S), _PLACES), np.float32),
+        past=np.zeros((lag[-1], _PLACES), np.float32),
+        oldest=np.zeros(1, np.int64),
+        memory=np.zeros(units, np.float32),
+        spectrum=np.zeros(len(k), np.complex64),
+        magnitude=np.zeros(len(k), np.float32),
+        level=np.zeros(len(k), np.float32),
+        maps=aligned(_MAPS, _PLACES + 2 * _MARGIN),
+        local=aligned(depth["first"], _PLACES + 2 * _MARGIN),
+        stacked=aligned(depth["stack"], PITCHES + 2 * _MARGIN),
+        joined=aligned(depth["second"], PITCHES + 2 * _MARGIN),
+        colored=aligned(depth["third"], PITCHES + 2 * _MARGIN),
+        logits=aligned(HEADS, PITCHES + 2 * _MARGIN),
+        pool=np.zeros(len(w["context"]) - 1, np.float32),
+        heard=np.zeros(w["context"].shape[1] + HEADS, np.float32),
+        silence=np.zeros(HEADS, np.float32),
+        shift=np.zeros(depth["third"], np.float32),
+        entered=np.zeros(units, np.float32),
+        turned=np.zeros((2, 3 * units), np.float32),
+    )
+
+
+def _taps(rows: int, shifts: Iterable[int], *, inner: bool = False) -> list[tuple[int, int]]:
+    """Rows of an input and the shifts by which they are heard, the shifts changing fastest, or the rows (`inner`)."""
+    shifts = list(shifts)
+    if inner:
+        return [(row, shift) for shift in shifts for row in range(rows)]
+    return [(row, shift) for row in range(rows) for shift in shifts]
+
+
+def _layer(weights: Mapping[str, Floats], name: str, places: int, taps: list[tuple[int, int]]) -> Layer:
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    idle = -len(taps) % _LANES  # taps are taken in fours
+    return Layer(
+        row=np.array([row for row, _ in taps] + [0] * idle),
+        start=np.array([_MARGIN + shift for _, shift in taps] + [0] * idle),
+        weight=np.pad(weight, ((0, 0), (0, idle))),
+        bias=np.ascontiguousarray(np.broadcast_to(bias, (len(bias), places))),
+    )
+
+
+@kernel
+def reset(state):
+    """Forget the sound."""
+    state.previous[:] = 0
+    state.loudest[0] = 0
+    state.means[:] = 0
+    state.past[:] = 0
+    state.oldest[0] = 0
+    state.memory[:] = 0
+
+
+@kernel
+def process(state, spectra, head, likelihood):
+    """Write the `likelihood` (pitches,) of `head`'s pitch in `spectra` (channels, bins), if there is one.
+
+    Returns the probability that there is one.
+    """
+    _map(state, spectra)
+    _convolve(state.first, state.maps, state.local)
+    _rectify(state.local, _PLACES)
+    _convolve(state.stack, state.local, state.stacked)
+    _rectify(state.stacked, PITCHES)
+    _convolve(state.second, state.stacked, state.joined)
+    _rectify(state.joined, PITCHES)
+    _pool(state)
+    _convolve(state.third, state.joined, state.colored)
+    _dense(state.heard[: state.color.shape[0] - 1], state.color, state.shift)
+    for c in range(state.shift.shape[0]):
+        row = state.colored[c, _MARGIN : _MARGIN + PITCHES]
+        for p in range(PITCHES):
+            row[p] += state.shift[c]
+    _rectify(state.colored, PITCHES)
+    _convolve(state.last, state.colored, state.logits)
+    for i in range(HEADS):
+        whole = _soften(state.logits[i, _MARGIN : _MARGIN + PITCHES])
+        state.heard[state.context.shape[1] + i] = state.silence[i] - whole
+    row = state.logits[head, _MARGIN : _MARGIN + PITCHES]
+    for p in range(PITCHES):
+        likelihood[p] = row[p]
+    return _remember(state, head)
+
+
+@kernel
+def _map(state, spectra):
+    """Write the `maps` of a frame: its peaks, its spectrum, the means of earlier peaks, and earlier peaks."""
+    spectrum, magnitude, level = state.spectrum, state.magnitude, state.level
+    for k in range(spectrum.shape[0]):
+        spectrum[k] = spectra[0, k]
+        for c in range(1, spectra.shape[0]):
+            spectrum[k] += spectra[c, k]
+    strongest = np.float32(0)
+    for k in range(magnitude.shape[0]):
+        magnitude[k] = state.loudness[k] * math.sqrt(spectrum[k].real ** 2 + spectrum[k].imag ** 2)
+        strongest = max(strongest, magnitude[k])
+    state.loudest[0] = max(strongest, state.loudest[0] * state.kept[0], state.floor[0])
+    for k in range(level.shape[0]):
+        part = math.log(magnitude[k] / state.loudest[0] + np.float32(1e-9)) * _PER_LOG
+        level[k] = min(max(np.float32(1) + part, np.float32(0)), np.float32(1))
+    peaks = state.maps[0, _MARGIN : _MARGIN + _PLACES]
+    peaks[:] = 0
+    for k in range(2, magnitude.shape[0] - 1):
+        if level[k] > 0 and magnitude[k] > magnitude[k - 1] and magnitude[k] >= magnitude[k + 1]:
+            _mark(peaks, state.center[0] + math.log(_place(state, k)) * _PLACE_PER_LOG, level[k])
+    for k in range(spectrum.shape[0]):
+        state.previous[k] = spectrum[k]
+    for i in range(_PLACES):
+        state.maps[1, _MARGIN + i] = _sampled(level, state.bin[i])
+    for m in range(state.means.shape[0]):
+        mean, row = state.means[m], state.maps[2 + m, _MARGIN : _MARGIN + _PLACES]
+        for i in range(_PLACES):
+            row[i] = mean[i]
+            mean[i] += state.forget[m] * (peaks[i] - mean[i]) + np.float32(1e-20)
+    past, oldest = state.past, state.oldest[0]
+    for j in range(state.lag.shape[0]):
+        earlier = past[(oldest + past.shape[0] - state.lag[j]) % past.shape[0]]
+        row = state.maps[2 + state.means.shape[0] + j, _MARGIN : _MARGIN + _PLACES]
+        for i in range(_PLACES):
+            row[i] = earlier[i]
+    for i in range(_PLACES):
+        past[oldest, i] = peaks[i]
+    state.oldest[0] = (oldest + 1) % past.shape[0]
+
+
+@kernel
+def _place(state, k):
+    """The frequency of the peak in bin `k`, in bins."""
+    now, before = state.spectrum[k], state.previous[k]
+    real = now.real * before.real + now.imag * before.imag
+    imag = now.imag * before.real - now.real * before.imag
+    turn = math.atan2(imag, real) - state.advance[k]
+    full = np.float32(2 * math.pi)
+    deviation = (turn - full * np.rint(turn / full)) * state.bins_per_turn[0]
+    if abs(deviation) > 1 or real**2 + imag**2 == 0:  # another sound than a moment ago, or none: by the peak's shape
+        a, b, c = state.magnitude[k - 1], state.magnitude[k], state.magnitude[k + 1]
+        deviation = np.float32(0.5) * (a - c) / (a - np.float32(2) * b + c - np.float32(1e-20))
+    return np.float32(k) + deviation
+
+
+@kernel
+def _mark(peaks, place, level):
+    """Raise `peaks` (places,) around `place` to a lobe as high as `level`."""
+    low = max(math.ceil(place - np.float32(_REACH)), 0)
+    high = min(math.floor(place + np.float32(_REACH)), peaks.shape[0] - 1)
+    for i in range(low, high + 1):
+        lobe = math.cos((np.float32(i) - place) * np.float32(math.pi / 2 / _REACH))
+        peaks[i] = max(peaks[i], level * lobe * lobe)
+
+
+@kernel
+def _sampled(level, k):
+    """The `level` (bins,) at `k` bins: between two of them, or the highest that is nearer than half a place."""
+    below = int(k)
+    if below + 1 >= level.shape[0]:
+        return np.float32(0)
+    highest = level[below] + (k - np.float32(below)) * (level[below + 1] - level[below])
+    for i in range(math.ceil(k / _HALF_PLACE), min(math.floor(k * _HALF_PLACE), level.shape[0] - 1) + 1):
+        highest = max(highest, level[i])
+    return highest
+
+
+@kernel
+def _convolve(layer, source, target):
+    """Write to the rows of `target` what the `layer` makes of those of `source`, both with margins of zeros."""
+    places = layer.bias.shape[1]
+    for o in range(layer.weight.shape[0]):
+        total, weight = target[o, _MARGIN : _MARGIN + places], layer.weight[o]
+        for p in range(places):
+            total[p] = layer.bias[o, p]
+        for i in range(0, weight.shape[0], _LANES):  # four at a time: a quarter of the loads and stores of the sum
+            a = source[layer.row[i], layer.start[i] : layer.start[i] + places]
+            b = source[layer.row[i + 1], layer.start[i + 1] : layer.start[i + 1] + places]
+            c = source[layer.row[i + 2], layer.start[i + 2] : layer.start[i + 2] + places]
+            d = source[layer.row[i + 3], layer.start[i + 3] : layer.start[i + 3] + places]
+            wa, wb, wc, wd = weight[i], weight[i + 1], weight[i + 2], weight[i + 3]
+            for p in range(places):
+                total[p] += wa * a[p] + wb * b[p] + wc * c[p] + wd * d[p]
+
+
+@kernel
+def _rectify(rows, places):
+    for c in range(rows.shape[0]):
+        row = rows[c, _MARGIN : _MARGIN + places]
+        for p in range(places):
+            row[p] = max(row[p], np.float32(0))
+
+
+@kernel
+def _pool(state):
+    """What there is in all of the frame, wherever: `heard`, and the logits of `silence`."""
+    channels, pool = state.joined.shape[0], state.pool
+    for c in range(channels):
+        row = state.joined[c, _MARGIN : _MARGIN + PITCHES]
+        highest, total = np.float32(0), np.float32(0)
+        for p in range(PITCHES):
+            highest = max(highest, row[p])
+            total += row[p]
+        pool[c] = highest
+        pool[channels + c] = total * np.float32(1 / PITCHES)
+    for m in range(_MAPS):
+        row, total = state.maps[m, _MARGIN : _MARGIN + _PLACES], np.float32(0)
+        for i in range(_PLACES):
+            total += row[i]
+        pool[2 * channels + m] = total * np.float32(4 / _PLACES)
+    heard = state.heard[: state.context.shape[1]]
+    _dense(pool, state.context, heard)
+    for i in range(heard.shape[0]):
+        heard[i] = max(heard[i], np.float32(0))
+    _dense(heard, state.unvoiced, state.silence)
+
+
+@kernel
+def _dense(source, weight, target):
+    """Write to `target` what `weight` (inputs + 1, outputs) makes of `source`; its last row is the bias."""
+    last = weight[source.shape[0]]
+    for o in range(target.shape[0]):
+        target[o] = last[o]
+    for i in range(source.shape[0]):
+        row = weight[i]
+        for o in range(target.shape[0]):
+            target[o] += source[i] * row[o]
+
+
+@kernel
+def _soften(row):
+    """Logits (pitches,) become probabilities; returns the logarithm of the sum of their exponentials."""
+    highest, total = np.float32(-np.inf), np.float32(0)
+    for p in range(row.shape[0]):
+        highest = max(highest, row[p])
+    for p in range(row.shape[0]):
+        row[p] = math.exp(row[p] - highest)
+        total += row[p]
+    for p in range(row.shape[0]):
+        row[p] /= total
+    return highest + math.log(total)
+
+
+@kernel
+def _remember(state, head):
+    """One step of the recurrent layer; returns the probability of a voice."""
+    memory, turned, units = state.memory, state.turned, state.memory.shape[0]
+    _dense(state.heard, state.enter, state.entered)
+    for i in range(units):
+        state.entered[i] = _tanh(state.entered[i])
+    _dense(state.entered, state.gates[0], turned[0])
+    _dense(memory, state.gates[1], turned[1])
+    for i in range(units):
+        again = _sigmoid(turned[0, i] + turned[1, i])
+        keep = _sigmoid(turned[0, units + i] + turned[1, units + i])
+        new = _tanh(turned[0, 2 * units + i] + again * turned[1, 2 * units + i])
+        memory[i] = new + keep * (memory[i] - new)
+    _dense(memory, state.leave, state.silence)
+    return _sigmoid(state.silence[head])
+
+
+@kernel
+def _sigmoid(x):
+    return np.float32(1) / (np.float32(1) + math.exp(-x))
+
+
+@kernel
+def _tanh(x):
+    return np.float32(2) * _sigmoid(np.float32(2) * x) - np.float32(1)
