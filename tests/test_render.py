@@ -537,8 +537,8 @@ def test_memory_does_not_grow_with_the_file_but_for_its_melody(tmp_path, melody)
     one_sound_of_the_long_file = 300 * 8000 * 4
     if melody:
         assert peaks[2] < one_sound_of_the_long_file
-    else:
-        assert peaks[2] < 1.1 * peaks[1]
+    else:  # garbage that waits for its collection is no part of the sound
+        assert peaks[2] - peaks[1] < one_sound_of_the_long_file / 32
         assert peaks[2] < one_sound_of_the_long_file / 8
 
 
