@@ -46,9 +46,10 @@ PITCH, CHROMA, OVERALL = (list(FIGURES.values()).index(name) for name in ("raw p
 PYIN_RATE = 22050
 
 
-def by_rtsep(mix, mode):
+def by_rtsep(mix, mode, **parameters):
     """Times in seconds and F0 in Hz of each frame; negative where the melody is called unvoiced."""
     engine = Engine(Settings(mode=mode))
+    engine.parameters.update(parameters)
     engine.prepare(sample_rate=RATE, channels=mix.shape[1])
     hop, meters = engine.sizes.hop_size, engine.meters
     # `follow` tells no pitch where it is unvoiced, so the frames are taken one by one.

@@ -65,7 +65,7 @@ def measure_stages(state, sound, voice, output, stems, times):
         hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
         _next(taken, 5)
         newest, due = state.stft.spectra[state.stft.newest[0]], state.hpss.history[hpss.due(state.hpss)]
-        melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, state.share)
+        melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, -1, state.share)
         _next(taken, 6)
         masks.process(
             state.harmonic,
@@ -117,10 +117,10 @@ def measure_melody(state, twin, sound, times):
         started = clock()
         salience.process(twin, newest, inner.fresh, inner.best)
         alone = clock()
-        melody.process(inner, newest, due, low, high, 0, state.share)
+        melody.process(inner, newest, due, low, high, 0, -1, state.share)
         whole = clock()
         inner.hops[0] += 1  # the same hop once more, which hears nothing new: the comb
-        melody.process(inner, newest, due, low, high, 0, state.share)
+        melody.process(inner, newest, due, low, high, 0, -1, state.share)
         combed = clock() - whole
         times[2, t], times[3, t] = combed, whole - alone
         if hearing:

@@ -32,7 +32,7 @@ LEARNED_EXPONENT = 1.5
 _NOTHING, _MIX, _AHEAD = -1, -2, -3  # what templates split: the mix into parts alone, or into parts and what is left
 _FADER = ("gain_db", "mute", "solo")
 _GAIN, _MUTE, _SOLO = range(3)
-_LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _DUCK = (
+_LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _LEAD, _DUCK = (
     INDEX[id]
     for id in (
         "output.gain_db",
@@ -45,6 +45,7 @@ _LEVEL, _MUTED, _BYPASS, _LIMITER, _CEILING, _KEY, _LOW, _HIGH, _PAN, _WIDTH, _D
         "melody.high_hz",
         "melody.pan",
         "melody.pan_width",
+        "melody.lead",
         "melody.duck",
     )
 )
@@ -137,6 +138,7 @@ def _frame(state):
         targets[_LOW],
         targets[_HIGH],
         state.position[0],
+        int(targets[_LEAD]) if targets[_MASKS] != 0 else -1,
         state.share,
     )
     panning.process(state.stft.spectra[due], targets[_PAN], targets[_WIDTH], state.placed, state.place)
@@ -388,7 +390,9 @@ class Engine:
         bins = sizes.window_size // 2 + 1
         given = self.settings.templates
         templates = given.fitted(sizes, sample_rate) if isinstance(given, Templates) else None
-        center = self._center = windows.center(windows.pair(*sizes[:3])[0])
+        analysis, _ = windows.pair(*sizes[:3])
+        center = self._center = windows.center(analysis)
+        trained = networks.load()
         stems, groups, index = self.stems, self.groups, {id: place for place, id in enumerate(self.parameters)}
         faders = (*stems, *groups)
         self._state = State(
@@ -412,11 +416,13 @@ class Engine:
                 sizes.window_size,
                 sizes.hop_size,
                 center,
+                trained.pitch,
+                analysis.sum() / 2,
                 sizes.lookahead_frames,
                 regions,
                 enabled=self.settings.melody,
             ),
-            learned=learned.prepare(sample_rate, sizes.window_size, sizes.hop_size, networks.load()),
+            learned=learned.prepare(sample_rate, sizes.window_size, sizes.hop_size, trained.masks),
             nmf=_split_by(templates, len(self.settings.learn), bins),
             mix=mix.prepare(sample_rate, sizes.hop_size, len(stems)),
             key=key.prepare(sample_rate, channels),

@@ -1,7 +1,8 @@
 """Trained weights and their file.
 
-A file is a NumPy archive (.npz) of the arrays of `rtsep.dsp.learned.Network` and `header`, a text in JSON with "format"
-(1), how they were trained, on what, and what they score.
+A file is a NumPy archive (.npz) of the arrays of `rtsep.dsp.pitchnet.Network` ("pitch.first" and so on) and of
+`rtsep.dsp.learned.Network` ("masks.first"), and `header`, a text in JSON with "format" (2), how they were trained, on
+what, and what they score.
 """
 
 import io
@@ -9,23 +10,31 @@ import json
 import os
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from . import disk
-from .dsp.learned import FEATURES, Network
+from .dsp import learned, pitchnet
 from .errors import BadInput
 
-FORMAT = 1
+FORMAT = 2
 """Of files of weights; any other is refused."""
 
-MASKS = Path(__file__).parent / "weights" / "masks.npz"
-"""The network that comes with the package."""
+OURS = Path(__file__).parent / "networks.npz"
+"""The networks that come with the package; `python -m rtsep.training` made them."""
+
+
+class Networks(NamedTuple):
+    """What masks=learned needs."""
+
+    pitch: pitchnet.Network
+    masks: learned.Network
 
 
 @cache
-def load(path: str | os.PathLike[str] = MASKS) -> Network:
-    """The network in a file that `save` wrote.
+def load(path: str | os.PathLike[str] = OURS) -> Networks:
+    """The networks in a file that `save` wrote.
 
     Raises
     ------
@@ -39,28 +48,36 @@ def load(path: str | os.PathLike[str] = MASKS) -> Network:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             version = json.loads(archive["header"].item())["format"]
             if version == FORMAT:
-                return _checked(Network(*(archive[name] for name in Network._fields)))
+                pitch = pitchnet.Network(*(archive[f"pitch.{name}"] for name in pitchnet.Network._fields))
+                masks = learned.Network(*(archive[f"masks.{name}"] for name in learned.Network._fields))
+                return _checked(Networks(pitch, masks))
     except BadInput as error:
         raise BadInput(f"{path} cannot be used: {error}") from None
     except Exception as error:  # of many kinds, some of them only in damaged files
-        raise BadInput(f"{path} is damaged, breaks off, or holds no network: copy it again.") from error
+        raise BadInput(f"{path} is damaged, breaks off, or holds no networks: copy it again.") from error
     raise BadInput(f"{path} has format {version}, and this rtsep reads format {FORMAT}: train it afresh.")
 
 
-def save(path: str | os.PathLike[str], network: Network, **about: object) -> None:
+def save(path: str | os.PathLike[str], networks: Networks, **about: object) -> None:
     """Write a file of weights, all or nothing; `about` is what its header says of them."""
     content = io.BytesIO()
-    header = json.dumps({"format": FORMAT} | about)
-    np.savez_compressed(content, header=header, **_checked(network)._asdict())
+    arrays = {
+        f"{name}.{part}": array
+        for name, network in _checked(networks)._asdict().items()
+        for part, array in network._asdict().items()
+    }
+    np.savez_compressed(content, header=json.dumps({"format": FORMAT} | about), **arrays)
     disk.write(Path(path), content.getvalue())
 
 
-def _checked(network: Network) -> Network:
-    one, two, three = (len(network[layer]) for layer in range(3))
-    wanted = (one, FEATURES), (two, one, 3), (three, two, 3), (3, three), (one,), (two,), (three,), (3,)
-    shapes = tuple(array.shape for array in network)
-    if shapes != wanted or one % 4 or two % 4 or three % 4:
-        raise BadInput(f"the weights are of shapes {shapes}: they must be {wanted}, in multiples of four.")
-    if any(array.dtype != np.float32 or not np.isfinite(array).all() for array in network):
-        raise BadInput("a weight is no number: train it afresh.")
-    return network
+def _checked(networks: Networks) -> Networks:
+    for network, wanted in (
+        (networks.pitch, pitchnet.shapes(networks.pitch)),
+        (networks.masks, learned.shapes(networks.masks)),
+    ):
+        found = tuple(array.shape for array in network)
+        if found != wanted:
+            raise BadInput(f"the weights are of shapes {found}: they must be {wanted}.")
+        if any(array.dtype != np.float32 or not np.isfinite(array).all() for array in network):
+            raise BadInput("a weight is no number: train it afresh.")
+    return networks

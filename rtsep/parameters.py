@@ -152,6 +152,7 @@ def _table() -> Iterator[Parameter]:
     yield Parameter("melody.high_hz", "highest pitch of the melody", 55, 1760, 1100, "Hz")
     yield Parameter("melody.pan", "place of the melody in the stereo image", -1, 1, 0)
     yield Parameter("melody.pan_width", "width of that place", 0.05, 2, 2)
+    yield Parameter("melody.lead", "who leads, for learned masks", 0, 1, 1, "choice", 1, ("voice", "any"))
     yield _switch("melody.duck", "rest of the melody while a singer is on pitch")
     yield Parameter("templates.solver", "solver of the templates", 0, 3, 0, "choice", 1, _SOLVERS)
     yield Parameter("templates.sweeps", "updates in a frame", 1, 20, 2, step=1)

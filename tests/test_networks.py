@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from test_learned import network
+import test_learned
+import test_pitchnet
 
 from rtsep import networks
-from rtsep.dsp.learned import Network
 from rtsep.errors import BadInput, Unavailable
 
 
@@ -23,26 +23,30 @@ def changed(path, header=None, **arrays):
     return path
 
 
+BOTH = networks.Networks(test_pitchnet.network(), test_learned.network())
+
+
 @pytest.fixture
 def path(tmp_path):
-    networks.save(tmp_path / "masks.npz", network(), recipe="by chance")
+    networks.save(tmp_path / "networks.npz", BOTH, recipe="by chance")
     networks.load.cache_clear()
-    return tmp_path / "masks.npz"
+    return tmp_path / "networks.npz"
 
 
 def test_weights_come_back_as_they_were_with_what_is_said_of_them(path):
-    for array, saved in zip(networks.load(path), network(), strict=True):
-        assert array.dtype == np.float32 and np.array_equal(array, saved)
+    for loaded, given in zip(networks.load(path), BOTH, strict=True):
+        for array, saved in zip(loaded, given, strict=True):
+            assert array.dtype == np.float32 and np.array_equal(array, saved)
     with np.load(path) as content:
-        assert json.loads(content["header"].item()) == {"format": 1, "recipe": "by chance"}
+        assert json.loads(content["header"].item()) == {"format": 2, "recipe": "by chance"}
 
 
-def test_the_network_that_comes_along_is_whole_small_and_tells_its_story():
-    assert networks.MASKS.stat().st_size < 1_000_000
-    with np.load(networks.MASKS) as content:
+def test_the_networks_that_come_along_are_whole_small_and_tell_their_story():
+    assert networks.OURS.stat().st_size < 1_000_000
+    with np.load(networks.OURS) as content:
         header = json.loads(content["header"].item())
     assert {"recipe", "seed", "data", "scores"} <= set(header)
-    assert len(networks.load()) == len(Network._fields)
+    assert networks.load().masks.first.any() and networks.load().pitch.first.any()
 
 
 def test_files_that_cannot_be_used_are_refused_with_a_sentence(path, tmp_path):
@@ -68,12 +72,16 @@ class Wrong:
 @pytest.mark.parametrize(
     "wrong",
     [
-        Wrong("has format 2, and this rtsep reads format 1: train it afresh", header={"format": 2}),
-        Wrong("a weight is no number", arrays={"last_bias": np.array([0, np.nan, 0], np.float32)}),
-        Wrong("a weight is no number", arrays={"last_bias": np.zeros(3)}),
-        Wrong("shapes", arrays={"last_bias": np.zeros(4, np.float32)}),
-        Wrong("shapes", arrays={"first": network().first[:, :-1]}),
-        Wrong("damaged", arrays={"first": np.array("words")}),
+        Wrong("has format 1, and this rtsep reads format 2: train it afresh", header={"format": 1}),
+        Wrong("a weight is no number", arrays={"masks.last_bias": np.array([0, np.nan, 0], np.float32)}),
+        Wrong("a weight is no number", arrays={"masks.last_bias": np.zeros(3)}),
+        Wrong("a weight is no number", arrays={"pitch.last_bias": np.full((2, 1), np.inf, np.float32)}),
+        Wrong("shapes", arrays={"masks.last_bias": np.zeros(4, np.float32)}),
+        Wrong("shapes", arrays={"masks.first": BOTH.masks.first[:, :-1]}),
+        Wrong("shapes", arrays={"pitch.gates": BOTH.pitch.gates[:, :-1]}),
+        Wrong("shapes", arrays={"pitch.second": np.zeros((test_pitchnet.SECOND, 4), np.float32)}),
+        Wrong("damaged", arrays={"masks.first": np.array("words")}),
+        Wrong("damaged", arrays={"pitch.first_bias": np.array(3, np.float32)}),
     ],
     ids=lambda wrong: wrong.sentence[:12],
 )
@@ -85,12 +93,12 @@ def test_files_with_impossible_weights_are_refused_with_a_sentence(path, wrong):
 
 def test_a_file_without_a_header_is_refused(path):
     with path.open("wb") as file:
-        np.savez(file, **network()._asdict())
-    with pytest.raises(BadInput, match="holds no network"):
+        np.savez(file, **{f"pitch.{name}": array for name, array in BOTH.pitch._asdict().items()})
+    with pytest.raises(BadInput, match="holds no networks"):
         networks.load(path)
 
 
 def test_a_disk_that_cannot_be_written_to_is_told_of(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable):
-        networks.save(tmp_path / "file" / "masks.npz", network())
+        networks.save(tmp_path / "file" / "networks.npz", BOTH)

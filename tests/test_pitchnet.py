@@ -5,6 +5,7 @@ import pytest
 import reference
 
 from rtsep.dsp import pitchnet, windows
+from rtsep.dsp.pitchnet import Network
 from rtsep.settings import Settings
 
 PLACES, PITCHES, MAPS = 460, 301, 6
@@ -13,34 +14,34 @@ HARMONICS = (1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 10, 12)
 RATES = (8000, 44100, 48000)
 
 
-def weights(seed=0):
-    """Random ones of an own small shape."""
+def network(seed=0):
+    """Random weights of an own small shape."""
     rng = np.random.default_rng(seed)
-    shapes = {
-        "first.weight": (FIRST, MAPS * 5),
-        "first.bias": (FIRST, 1),
-        "stack.weight": (STACK, FIRST * len(HARMONICS)),
-        "stack.bias": (STACK, PITCHES),
-        "second.weight": (SECOND, STACK * 3 + NEIGHBORS * 4),
-        "second.bias": (SECOND, 1),
-        "third.weight": (THIRD, SECOND * 3),
-        "third.bias": (THIRD, 1),
-        "last.weight": (2, THIRD),
-        "last.bias": (2, 1),
-        "context": (2 * SECOND + MAPS + 1, CONTEXT),
-        "color": (CONTEXT + 1, THIRD),
-        "unvoiced": (CONTEXT + 1, 2),
-        "enter": (CONTEXT + 2 + 1, UNITS),
-        "gates.weight": (2, UNITS + 1, 3 * UNITS),
-        "leave": (UNITS + 1, 2),
-    }
-    return {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+    shapes = (
+        (FIRST, MAPS * 5),
+        (FIRST, 1),
+        (STACK, FIRST * len(HARMONICS)),
+        (STACK, PITCHES),
+        (SECOND, STACK * 3 + NEIGHBORS * 4),
+        (SECOND, 1),
+        (THIRD, SECOND * 3),
+        (THIRD, 1),
+        (2, THIRD),
+        (2, 1),
+        (2 * SECOND + MAPS + 1, CONTEXT),
+        (CONTEXT + 1, THIRD),
+        (CONTEXT + 1, 2),
+        (CONTEXT + 2 + 1, UNITS),
+        (2, UNITS + 1, 3 * UNITS),
+        (UNITS + 1, 2),
+    )
+    return Network(*(rng.normal(0, 0.5, shape).astype(np.float32) for shape in shapes))
 
 
-def prepared(rate=16000, **changes):
+def prepared(rate=16000):
     sizes = Settings(mode="balanced").sizes(rate)
     analysis = windows.pair(*sizes[:3])[0]
-    return pitchnet.prepare(rate, sizes.window_size, sizes.hop_size, analysis.sum() / 2, {**weights(), **changes})
+    return pitchnet.prepare(rate, sizes.window_size, sizes.hop_size, analysis.sum() / 2, network())
 
 
 def spectra_of(sound, rate=16000):
@@ -109,7 +110,7 @@ def true_maps(spectra, rate):
 
 def truth(maps, head):
     """Likelihoods (frames, pitches) and the probability (frames,) of a voice, by their definition."""
-    w = {name: value.astype(float) for name, value in weights().items()}
+    w = Network(*(array.astype(float) for array in network()))
 
     def shifted(rows, shift, places, first=0):
         """Rows heard `shift` farther on, zeros beyond their ends."""
@@ -129,24 +130,24 @@ def truth(maps, head):
 
     memory, likelihoods, voices = np.zeros(UNITS), [], []
     for frame in maps:
-        first = np.maximum(narrow(frame, w["first.weight"], 2) + w["first.bias"], 0)
+        first = np.maximum(narrow(frame, w.first, 2) + w.first_bias, 0)
         harmonics = [shifted(first, round(60 * np.log2(h)), PITCHES, 60) for h in HARMONICS]
-        stack = np.maximum(w["stack.weight"] @ np.concatenate(harmonics) + w["stack.bias"], 0)
-        own, others = w["second.weight"][:, : STACK * 3], w["second.weight"][:, STACK * 3 :]
+        stack = np.maximum(w.stack @ np.concatenate(harmonics) + w.stack_bias, 0)
+        own, others = w.second[:, : STACK * 3], w.second[:, STACK * 3 :]
         octaves = np.concatenate([shifted(stack[:NEIGHBORS], s, PITCHES) for s in (-95, -60, 60, 95)])
-        second = np.maximum(narrow(stack, own, 1) + others @ octaves + w["second.bias"], 0)
+        second = np.maximum(narrow(stack, own, 1) + others @ octaves + w.second_bias, 0)
         pool = np.concatenate([second.max(1), second.mean(1), 4 * frame.mean(1)])
-        context = np.maximum(dense(pool, w["context"]), 0)
-        third = narrow(second, w["third.weight"], 1) + w["third.bias"] + dense(context, w["color"])[:, np.newaxis]
-        logits = w["last.weight"] @ np.maximum(third, 0) + w["last.bias"]
+        context = np.maximum(dense(pool, w.context), 0)
+        third = narrow(second, w.third, 1) + w.third_bias + dense(context, w.color)[:, np.newaxis]
+        logits = w.last @ np.maximum(third, 0) + w.last_bias
         exponentials = np.exp(logits)
         likelihoods.append(exponentials[head] / exponentials[head].sum())
-        silence = dense(context, w["unvoiced"]) - np.log(exponentials.sum(1))
-        entered = np.tanh(dense(np.append(context, silence), w["enter"]))
-        a, b = (dense(x, matrix).reshape(3, -1) for x, matrix in zip((entered, memory), w["gates.weight"], strict=True))
+        silence = dense(context, w.unvoiced) - np.log(exponentials.sum(1))
+        entered = np.tanh(dense(np.append(context, silence), w.enter))
+        a, b = (dense(x, matrix).reshape(3, -1) for x, matrix in zip((entered, memory), w.gates, strict=True))
         keep = sigmoid(a[1] + b[1])
         memory = (1 - keep) * np.tanh(a[2] + sigmoid(a[0] + b[0]) * b[2]) + keep * memory
-        voices.append(sigmoid(dense(memory, w["leave"]))[head])
+        voices.append(sigmoid(dense(memory, w.leave))[head])
     return np.array(likelihoods), np.array(voices)
 
 

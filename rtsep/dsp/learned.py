@@ -48,6 +48,12 @@ class Network(NamedTuple):
     last_bias: NDArray[np.float32]
 
 
+def shapes(network: Network) -> tuple[tuple[int, ...], ...]:
+    """The shapes that the arrays of `network` must have, given how many rows its layers have: multiples of four."""
+    one, two, three = (-(-len(layer) // 4) * 4 for layer in network[:3])
+    return (one, FEATURES), (two, one, 3), (three, two, 3), (3, three), (one,), (two,), (three,), (3,)
+
+
 class State(NamedTuple):
     # tables: read only
     edges: int64[::1]  # (bands + 1,) first bin of each band, and the bin after the last

@@ -1,9 +1,10 @@
 """Melody: one pitch followed through the saliences, and the part of each bin that belongs to its harmonics.
 
-A Viterbi search keeps, for every pitch, the best score of a path that ends there: a step to a near pitch costs a
-little, a leap anywhere a fixed price. Where the mask may wait, paths that lead on into the following frames count
-as well. What is masked is not the one best path alone: the combs of several pitches are weighed by their scores, so
-that a doubtful pitch does less harm. A harmonic counts for as much as it stands out from the gaps beside it.
+How much each pitch stands out is told by salience or, with learned masks, by a network (`pitchnet.py`). A Viterbi
+search keeps, for every pitch, the best score of a path that ends there: a step to a near pitch costs a little, a leap
+anywhere a fixed price. Where the mask may wait, paths that lead on into the following frames count as well. What is
+masked is not the one best path alone: the combs of several pitches are weighed by their scores, so that a doubtful
+pitch does less harm. A harmonic counts for as much as it stands out from the gaps beside it.
 
 Müller, "Fundamentals of Music Processing", Springer 2015, ch. 8.2 (tracking, scores as constraints, harmonic masks);
 Viterbi, "Error bounds for convolutional codes and an asymptotically optimum decoding algorithm", IEEE Transactions
@@ -19,7 +20,7 @@ from numba import float32, int64
 from numpy.typing import NDArray
 
 from ..kernel import kernel
-from . import salience
+from . import pitchnet, salience
 from .salience import LOWEST_HZ, PER_OCTAVE, PITCHES
 
 SCORE_STEP_S = 0.01
@@ -32,6 +33,9 @@ _SHARPNESS, _SHARPNESS_AHEAD = 2.0, 1.0  # of the weights, without and with a lo
 _CANDIDATES = 8
 _LEAST_WEIGHT = 0.02
 _FORBIDDEN = -1e3
+_TRUST, _DOUBT = 0.75, 0.003  # in a network: weight of the logarithm of its likelihoods, and the least of them
+_SPOKEN = 0.5  # its probability of a lead from which on there is one
+_NEAR = 4  # pitches around the likeliest that tell where it lies
 
 # Confidence: the part that the harmonics of the pitch have in all that is heard, one for a clear voice alone.
 _CLEAR = 0.15
@@ -58,6 +62,7 @@ _LOUDEST, _CONFIDENCE, _GATE, _PEAK = 0, 1, 2, 3
 
 class State(NamedTuple):
     salience: salience.State
+    pitchnet: pitchnet.State
     # tables: read only
     enabled: int64[::1]  # (1,) 0: no melody is looked for
     center: float32[::1]  # (1,) samples by which a pitch is older than the frame that tells it
@@ -70,8 +75,8 @@ class State(NamedTuple):
     # memory: cleared by reset
     hops: int64[::1]  # (1,) until the next salience
     newest: int64[::1]  # (1,) row of the following rings
-    heard: float32[:, ::1]  # (lag + 1, pitches) saliences
-    total: float32[::1]  # (lag + 1,) what they are a part of
+    heard: float32[:, ::1]  # (lag + 1, pitches) saliences, or likelihoods
+    total: float32[::1]  # (lag + 1,) what saliences are a part of, or the probability of a lead
     reward: float32[:, ::1]  # (lag + 1, pitches) what a path gains at each pitch
     path: float32[:, ::1]  # (lag + 1, pitches) score of the best path up to there
     loudest: float32[::1]  # (1,) salience of the last seconds
@@ -88,6 +93,7 @@ class State(NamedTuple):
     confidence: float32[::1]  # (1,) 0 to 1
     # scratch: meaningless between calls
     fresh: float32[::1]  # (pitches,)
+    likelihood: float32[::1]  # (pitches of the network,)
     padded: float32[::1]  # (pitches + 2 reach,)
     best: float32[::1]  # (pitches,)
 
@@ -97,6 +103,8 @@ def prepare(
     window_size: int,
     hop_size: int,
     center: float,
+    network: pitchnet.Network,
+    gain: float,
     lookahead: int = 0,
     score: NDArray[np.float32] | None = None,
     *,
@@ -105,8 +113,9 @@ def prepare(
     """A state for spectra of `window_size` samples that come every `hop_size` samples and wait for `lookahead` more.
 
     `center` is how many samples the middle of a window's weight lies before its end; a pitch, which two frames tell
-    together, lies half their distance before that. `score` (rows, 2) holds the lowest and highest F0 in Hz at each
-    SCORE_STEP_S of a song, 0 where there is no melody.
+    together, lies half their distance before that. `network` tells pitches where it is asked, `gain` is the magnitude
+    of a sine of full scale. `score` (rows, 2) holds the lowest and highest F0 in Hz at each SCORE_STEP_S of a song, 0
+    where there is no melody.
     """
     inner = salience.prepare(sample_rate, window_size, hop_size)
     stride = int(inner.stride[0])
@@ -117,6 +126,7 @@ def prepare(
         regions = PER_OCTAVE * np.log2(regions / LOWEST_HZ)
     return State(
         salience=inner,
+        pitchnet=pitchnet.prepare(sample_rate, window_size, hop_size, gain, network),
         enabled=np.array([int(enabled)]),
         center=np.array([center + stride * hop_size / 2], np.float32),
         row=np.array([SCORE_STEP_S * sample_rate], np.float32),
@@ -143,6 +153,7 @@ def prepare(
         likeliest=np.zeros(1, np.float32),
         confidence=np.zeros(1, np.float32),
         fresh=np.zeros(PITCHES, np.float32),
+        likelihood=np.zeros(pitchnet.PITCHES, np.float32),
         padded=np.full(PITCHES + 2 * _REACH, -np.inf, np.float32),
         best=np.zeros(PITCHES, np.float32),
     )
@@ -152,6 +163,7 @@ def prepare(
 def reset(state):
     """Forget the sound."""
     salience.reset(state.salience)
+    pitchnet.reset(state.pitchnet)
     state.hops[0] = 0
     state.newest[0] = 0
     state.heard[:] = 0
@@ -172,18 +184,19 @@ def reset(state):
 
 
 @kernel
-def process(state, spectra, magnitude, low_hz, high_hz, position, share):
+def process(state, spectra, magnitude, low_hz, high_hz, position, head, share):
     """Write the `share` (bins,) that the melody has in `magnitude` (bins,), that of the frame to be masked.
 
     `spectra` (channels, bins) is the newest frame, which came in up to sample `position` of a song; F0 is looked for
-    between `low_hz` and `high_hz`, and where the score says.
+    between `low_hz` and `high_hz`, and where the score says. By salience if `head` is negative, else by that of the
+    network.
     """
     share[:] = 0
     if state.enabled[0] == 0:
         return
     if state.hops[0] == 0:
-        _hear(state, spectra, low_hz, high_hz, position)
-        _find(state)
+        _hear(state, spectra, low_hz, high_hz, position, head)
+        _find(state, head >= 0)
         state.hops[0] = state.salience.stride[0]
     state.hops[0] -= 1
     gate = state.gate[0]
@@ -197,13 +210,12 @@ def process(state, spectra, magnitude, low_hz, high_hz, position, share):
 
 
 @kernel
-def _hear(state, spectra, low_hz, high_hz, position):
-    """One salience more: what each pitch gains, and the best path to it."""
+def _hear(state, spectra, low_hz, high_hz, position, head):
+    """One frame more: what each pitch gains, and the best path to it."""
     last = state.newest[0]
     newest = (last + 1) % state.heard.shape[0]
     state.newest[0] = newest
-    fresh, reward, path = state.fresh, state.reward[newest], state.path[newest]
-    total = salience.process(state.salience, spectra, state.heard[newest], fresh)
+    reward, path = state.reward[newest], state.path[newest]
     low = math.log(low_hz / np.float32(LOWEST_HZ)) / _PER_PITCH
     high = math.log(high_hz / np.float32(LOWEST_HZ)) / _PER_PITCH
     rows = state.score.shape[0]
@@ -212,15 +224,15 @@ def _hear(state, spectra, low_hz, high_hz, position):
         low = max(low, state.score[row, 0]) if 0 <= row < rows else np.float32(PITCHES)
         high = min(high, state.score[row, 1]) if 0 <= row < rows else np.float32(-1)
     # A region narrower than a pitch still holds the nearest.
-    first, end = max(int(low + np.float32(0.5)), 0), min(int(high + np.float32(1.5)), fresh.shape[0])
-    loudest = np.float32(0)
-    for p in range(first, end):
-        loudest = max(loudest, fresh[p])
-    state.loudest[0] = max(loudest, state.loudest[0] * state.kept[_LOUDEST]) + np.float32(1e-9)
-    state.total[newest] = total if first < end else np.float32(np.inf)
+    first, end = max(int(low + np.float32(0.5)), 0), min(int(high + np.float32(1.5)), reward.shape[0])
+    if head < 0:
+        _by_salience(state, spectra, first, end)
+    else:
+        _by_network(state, spectra, head, first, end)
     for p in range(reward.shape[0]):
-        reward[p] = fresh[p] / state.loudest[0] if first <= p < end else np.float32(_FORBIDDEN)
-    for p in range(fresh.shape[0]):
+        if not first <= p < end:
+            reward[p] = np.float32(_FORBIDDEN)
+    for p in range(path.shape[0]):
         state.padded[_REACH + p] = state.path[last, p]
     _step(state.padded, np.float32(-_LEAP_COST), state.best)
     top = np.float32(-np.inf)
@@ -229,6 +241,43 @@ def _hear(state, spectra, low_hz, high_hz, position):
         top = max(top, path[p])
     for p in range(path.shape[0]):
         path[p] -= top
+
+
+@kernel
+def _by_salience(state, spectra, first, end):
+    """What is heard, and what a path gains, by salience: of the pitches from `first` on, and before `end`."""
+    newest, fresh, reward = state.newest[0], state.fresh, state.reward[state.newest[0]]
+    total = salience.process(state.salience, spectra, state.heard[newest], fresh)
+    loudest = np.float32(0)
+    for p in range(first, end):
+        loudest = max(loudest, fresh[p])
+    state.loudest[0] = max(loudest, state.loudest[0] * state.kept[_LOUDEST]) + np.float32(1e-9)
+    state.total[newest] = total if first < end else np.float32(np.inf)
+    for p in range(reward.shape[0]):
+        reward[p] = fresh[p] / state.loudest[0]
+
+
+@kernel
+def _by_network(state, spectra, head, first, end):
+    """The same by the network, whose pitches are twice as far apart: between two of them lies the mean."""
+    newest, likelihood = state.newest[0], state.likelihood
+    heard, reward = state.heard[newest], state.reward[newest]
+    lead = pitchnet.process(state.pitchnet, spectra, head, likelihood)
+    scored = state.score.shape[0] > 0  # it knows better whether there is one
+    if scored:
+        lead = np.float32(1)
+    for p in range(likelihood.shape[0]):
+        heard[2 * p] = likelihood[p]
+        reward[2 * p] = np.float32(_TRUST) * math.log(lead * likelihood[p] + np.float32(_DOUBT))
+    for p in range(1, heard.shape[0], 2):
+        heard[p] = np.float32(0.5) * (heard[p - 1] + heard[p + 1])
+        reward[p] = np.float32(0.5) * (reward[p - 1] + reward[p + 1])
+    inside = np.float32(0)
+    for p in range(first, end):
+        inside += heard[p]
+    if scored:
+        inside = np.float32(2) if first < end else np.float32(0)
+    state.total[newest] = lead * min(np.float32(0.5) * inside, np.float32(1))
 
 
 @kernel
@@ -244,14 +293,19 @@ def _step(padded, leap, best):
 
 
 @kernel
-def _find(state):
+def _find(state, by_network):
     """Find the pitches of the frame that is due, and whether they are a melody."""
     due, before = (state.newest[0] + 1) % state.heard.shape[0], state.pitch[0]
     heard = state.heard[due]
     _look_ahead(state)
-    _choose(state, heard)
+    _choose(state, heard, by_network)
     pitch = state.pitch[0]
-    _judge(state, heard[int(pitch + np.float32(0.5))], state.total[due], abs(pitch - before))
+    if by_network:
+        state.confidence[0] = state.total[due]
+        state.voiced[0] = 1 if state.confidence[0] > np.float32(_SPOKEN) else 0
+    else:
+        _judge(state, heard[int(pitch + np.float32(0.5))], state.total[due], abs(pitch - before))
+    _open(state)
     state.likeliest[0] = np.float32(LOWEST_HZ) * math.exp(pitch * _PER_PITCH)
     state.f0[0] = state.likeliest[0] if state.voiced[0] != 0 else np.float32(0)
 
@@ -277,7 +331,7 @@ def _look_ahead(state):
 
 
 @kernel
-def _choose(state, heard):
+def _choose(state, heard, by_network):
     """Choose the candidates from the peaks of `best`, with weights, and place them by what is `heard` (pitches,)."""
     best, weight, pitch = state.best, state.weight, state.pitch
     last, top = best.shape[0] - 1, np.float32(-np.inf)
@@ -298,13 +352,13 @@ def _choose(state, heard):
         whole += weight[i]
     for i in range(weight.shape[0]):
         weight[i] /= whole
-        pitch[i] = _refine(heard, int(pitch[i]))
+        pitch[i] = _center(heard, int(pitch[i])) if by_network else _refine(heard, int(pitch[i]))
         state.place[i] = state.lowest[0] * math.exp(pitch[i] * _PER_PITCH)
 
 
 @kernel
 def _judge(state, strength, total, leap):
-    """Decide from the `strength` of the likeliest pitch, a part of `total`, whether it is a melody; set the gate."""
+    """Decide from the `strength` of the likeliest pitch, a part of `total`, whether it is a melody."""
     confidence = state.confidence
     part = min(strength / (np.float32(_CLEAR) * (total + np.float32(_INAUDIBLE))), np.float32(1))
     confidence[0] = part + state.kept[_CONFIDENCE] * (confidence[0] - part) + np.float32(1e-20)
@@ -315,10 +369,15 @@ def _judge(state, strength, total, leap):
     sustained = strength > state.peak[0] * np.float32(_FADED if voiced else _SUSTAINED)
     state.steady[0] = state.steady[0] + 1 if clear and sustained else 0
     state.voiced[0] = 1 if state.steady[0] >= (1 if voiced else state.sure[0]) else 0
+
+
+@kernel
+def _open(state):
+    """Set the gate by the confidence."""
     low, high = np.float32(_GATE_CLOSED), np.float32(_GATE_OPEN)
     if state.score.shape[0] > 0:  # it knows better whether there is a melody, if it fits at all
         low, high = np.float32(_MISFIT), np.float32(2 * _MISFIT)
-    gate = min((confidence[0] - low) / (high - low), np.float32(1))
+    gate = min((state.confidence[0] - low) / (high - low), np.float32(1))
     state.gate[0] = max(gate, state.gate[0] * state.kept[_GATE] - np.float32(1e-3), np.float32(0))
 
 
@@ -335,6 +394,16 @@ def _refine(heard, p):
     curve = a - np.float32(2) * b + c
     offset = np.float32(0.5) * (a - c) / curve if curve < 0 else np.float32(0)
     return np.float32(p) + min(max(offset, np.float32(-1)), np.float32(1))
+
+
+@kernel
+def _center(heard, p):
+    """Where the likelihoods around pitch `p` have their center, finer than a pitch."""
+    whole, moment = np.float32(1e-9), np.float32(0)
+    for i in range(max(p - _NEAR, 0), min(p + _NEAR + 1, heard.shape[0])):
+        whole += heard[i]
+        moment += heard[i] * np.float32(i - p)
+    return np.float32(p) + moment / whole
 
 
 @kernel

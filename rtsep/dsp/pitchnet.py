@@ -14,7 +14,7 @@ neighbours of a pitch are ours.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +51,52 @@ Floats = NDArray[np.float32]
 _PER_LOG = np.float32(1 / math.log(10) / _RANGE)
 _HALF_PLACE = np.float32(2 ** (0.5 / PER_OCTAVE))
 _PLACE_PER_LOG = np.float32(PER_OCTAVE / math.log(2))
+
+
+class Network(NamedTuple):
+    """Trained weights. Layers take and give rows; how many each gives is free."""
+
+    first: Floats  # (rows, maps x 5) from two places below to two above
+    first_bias: Floats  # (rows, 1)
+    stack: Floats  # (rows, harmonics x rows of the first)
+    stack_bias: Floats  # (rows, pitches)
+    second: Floats  # (rows, rows of the stack x 3 + octaves x as many of them as speak to their octaves)
+    second_bias: Floats  # (rows, 1)
+    third: Floats  # (rows, rows of the second x 3)
+    third_bias: Floats  # (rows, 1)
+    last: Floats  # (heads, rows of the third)
+    last_bias: Floats  # (heads, 1)
+    context: Floats  # (rows of the second x 2 + maps + 1, context): from pools; the last row is the bias, as below
+    color: Floats  # (context + 1, rows of the third): what is added to the third layer
+    unvoiced: Floats  # (context + 1, heads)
+    enter: Floats  # (context + heads + 1, units): to the recurrent layer
+    gates: Floats  # (2, units + 1, 3 units): of its input and of its memory: reset, update, new
+    leave: Floats  # (units + 1, heads)
+
+
+def shapes(network: Network) -> tuple[tuple[int, ...], ...]:
+    """The shapes that the arrays of `network` must have, given how many rows its layers have."""
+    one, two, three, four = (len(bias) for bias in network[1:8:2])
+    neighbors = (network.second.size // three - 3 * two) // len(_OCTAVES)
+    context, units = network.context.shape[-1], network.leave.shape[0] - 1
+    return (
+        (one, _MAPS * 5),
+        (one, 1),
+        (two, len(_HARMONICS) * one),
+        (two, PITCHES),
+        (three, 3 * two + len(_OCTAVES) * min(max(neighbors, 0), two)),
+        (three, 1),
+        (four, 3 * three),
+        (four, 1),
+        (HEADS, four),
+        (HEADS, 1),
+        (2 * three + _MAPS + 1, context),
+        (context + 1, four),
+        (context + 1, HEADS),
+        (context + HEADS + 1, units),
+        (2, units + 1, 3 * units),
+        (units + 1, HEADS),
+    )
 
 
 class Layer(NamedTuple):
@@ -109,32 +155,32 @@ class State(NamedTuple):
     turned: float32[:, ::1]  # (2, 3 units)
 
 
-def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, weights: Mapping[str, Floats]) -> State:
+def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, network: Network) -> State:
     """A state for spectra of `window_size` samples that come every `hop_size` samples.
 
-    `gain` is the magnitude that a sine of full scale has there, `weights` are what training found, by name.
+    `gain` is the magnitude that a sine of full scale has there.
     """
     stride = max(round(_STEP_S * sample_rate / hop_size), 1)
     step = stride * hop_size
     hertz = sample_rate / window_size  # of a bin
     k = np.arange(min(int(_PEAKS_TO_HZ / hertz) + 1, window_size // 2 + 1))
     turns = k * step % window_size / window_size
-    w = {name: np.asarray(value, np.float32) for name, value in weights.items()}
-    depth = {name: len(w[f"{name}.bias"]) for name in ("first", "stack", "second", "third", "last")}
-    neighbors = w["second.weight"].shape[1] - 3 * depth["stack"]
+    w = network
+    first, stack, second, third = (len(bias) for bias in w[1:8:2])
+    neighbors = (w.second.shape[1] - 3 * stack) // len(_OCTAVES)
+    context, units = w.context.shape[1], len(w.leave) - 1
     lag = np.array([round(seconds * sample_rate / step) for seconds in _LAGS_S])
-    units = w["gates.weight"].shape[2] // 3
     return State(
-        first=_layer(w, "first", _PLACES, _taps(_MAPS, range(-2, 3))),
-        stack=_layer(w, "stack", PITCHES, _taps(depth["first"], _SHIFTS, inner=True)),
+        first=_layer(w.first, w.first_bias, _PLACES, _taps(_MAPS, range(-2, 3))),
+        stack=_layer(w.stack, w.stack_bias, PITCHES, _taps(first, _SHIFTS, inner=True)),
         second=_layer(
-            w,
-            "second",
+            w.second,
+            w.second_bias,
             PITCHES,
-            _taps(depth["stack"], range(-1, 2)) + _taps(neighbors // len(_OCTAVES), _OCTAVES, inner=True),
+            _taps(stack, range(-1, 2)) + _taps(neighbors, _OCTAVES, inner=True),
         ),
-        third=_layer(w, "third", PITCHES, _taps(depth["second"], range(-1, 2))),
-        last=_layer(w, "last", PITCHES, _taps(depth["third"], range(1))),
+        third=_layer(w.third, w.third_bias, PITCHES, _taps(second, range(-1, 2))),
+        last=_layer(w.last, w.last_bias, PITCHES, _taps(third, range(1))),
         stride=np.array([stride]),
         advance=(2 * np.pi * turns).astype(np.float32),
         bins_per_turn=np.array([window_size / (2 * np.pi * step)], np.float32),
@@ -145,12 +191,12 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, we
         kept=np.array([math.exp(-step / sample_rate / _LOUDEST_S)], np.float32),
         lag=lag,
         forget=-np.expm1(-step / sample_rate / np.array(_MEANS_S)).astype(np.float32),
-        context=w["context"],
-        color=w["color"],
-        unvoiced=w["unvoiced"],
-        enter=w["enter"],
-        gates=w["gates.weight"],
-        leave=w["leave"],
+        context=w.context,
+        color=w.color,
+        unvoiced=w.unvoiced,
+        enter=w.enter,
+        gates=w.gates,
+        leave=w.leave,
         previous=np.zeros(len(k), np.complex64),
         loudest=np.zeros(1, np.float32),
         means=np.zeros((len(_MEANS_S), _PLACES), np.float32),
@@ -161,15 +207,15 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, we
         magnitude=np.zeros(len(k), np.float32),
         level=np.zeros(len(k), np.float32),
         maps=aligned(_MAPS, _PLACES + 2 * _MARGIN),
-        local=aligned(depth["first"], _PLACES + 2 * _MARGIN),
-        stacked=aligned(depth["stack"], PITCHES + 2 * _MARGIN),
-        joined=aligned(depth["second"], PITCHES + 2 * _MARGIN),
-        colored=aligned(depth["third"], PITCHES + 2 * _MARGIN),
+        local=aligned(first, _PLACES + 2 * _MARGIN),
+        stacked=aligned(stack, PITCHES + 2 * _MARGIN),
+        joined=aligned(second, PITCHES + 2 * _MARGIN),
+        colored=aligned(third, PITCHES + 2 * _MARGIN),
         logits=aligned(HEADS, PITCHES + 2 * _MARGIN),
-        pool=np.zeros(len(w["context"]) - 1, np.float32),
-        heard=np.zeros(w["context"].shape[1] + HEADS, np.float32),
+        pool=np.zeros(len(w.context) - 1, np.float32),
+        heard=np.zeros(context + HEADS, np.float32),
         silence=np.zeros(HEADS, np.float32),
-        shift=np.zeros(depth["third"], np.float32),
+        shift=np.zeros(third, np.float32),
         entered=np.zeros(units, np.float32),
         turned=np.zeros((2, 3 * units), np.float32),
     )
@@ -183,8 +229,7 @@ def _taps(rows: int, shifts: Iterable[int], *, inner: bool = False) -> list[tupl
     return [(row, shift) for row in range(rows) for shift in shifts]
 
 
-def _layer(weights: Mapping[str, Floats], name: str, places: int, taps: list[tuple[int, int]]) -> Layer:
-    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+def _layer(weight: Floats, bias: Floats, places: int, taps: list[tuple[int, int]]) -> Layer:
     idle = -len(taps) % _LANES  # taps are taken in fours
     return Layer(
         row=np.array([row for row, _ in taps] + [0] * idle),
