@@ -262,7 +262,7 @@ def _described(parameter: Parameter) -> str:
 
 
 _PARAMETER_HELP = (
-    "parameters for --set (live, limiter is on; bias and exponent start where the mode puts them):\n"
+    "parameters for --set (live, limiter is on; masks, bias and exponent start where the mode puts them):\n"
     + "\n".join(_described(parameter) for parameter in PARAMETERS.values())
 )
 
@@ -273,6 +273,7 @@ def _engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
                         "and 'piano' are kits that come along")  # fmt: skip
     parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
                         "learned)")  # fmt: skip
+    parser.add_argument("--networks", metavar="FILE", help="networks that you trained, in place of ours")
     parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
     parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
     parser.set_defaults(default_mode=mode)
@@ -293,7 +294,7 @@ def _settings(options: argparse.Namespace, **more: Any) -> Settings:
         more["templates"] = replace(templates, splits=options.splits or templates.splits)
     elif options.splits is not None:
         raise BadInput(f"--splits {options.splits} says what --templates split: name a template file too.")
-    return Settings(options.mode or options.default_mode, **more)
+    return Settings(options.mode or options.default_mode, networks=options.networks, **more)
 
 
 def _assignments(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
@@ -358,7 +359,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _live(options: argparse.Namespace) -> None:
-    remembered = ("mode", "templates", "splits", "input", "output", "rate", "block", "channels", "score")
+    remembered = ("mode", "templates", "splits", "networks", "input", "output", "rate", "block", "channels", "score")
     resumed = _resume(options, remembered)
     settings = _settings(options, learn=tuple(options.learn), room=options.room)
     assignments = _there(resumed, settings) | _assignments(options, settings)
@@ -384,7 +385,7 @@ def _live(options: argparse.Namespace) -> None:
 
 
 def _karaoke(options: argparse.Namespace) -> None:
-    remembered = ("mode", "templates", "splits", "output", "mic", "mic_channel", "block")
+    remembered = ("mode", "templates", "splits", "networks", "output", "mic", "mic_channel", "block")
     resumed = _resume(options, remembered)
     settings = _settings(options, transpose=True)
     assignments: dict[str, float | str] = {"melody.gain_db": -18.0}

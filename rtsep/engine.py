@@ -6,6 +6,7 @@
 `process` below is that order. The sound card's callback, a file being rendered and `Engine.process` all call it.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from . import networks
 from .dsp import hpss, key, learned, limiter, masks, melody, meters, microphone, mix, nmf, noise, panning, stft, windows
 from .errors import BadInput
 from .kernel import compiling, kernel
-from .parameters import INDEX, Parameters
+from .parameters import INDEX, PARAMETERS, Parameters
 from .settings import MOST_CHANNELS, ROOM, STEMS, Settings
 from .templates import Templates, check_names
 
@@ -66,6 +67,7 @@ class State(NamedTuple):
     faders: int64[:, ::1]  # (faders, 3) where the gain, mute and solo of each stem and group are among the targets
     moves: int64[:, ::1]  # (faders, stems) whether it moves the stem
     ducked: int64[::1]  # (stems,) whether it rests with the melody
+    trained: int64[::1]  # (1,) whether there are networks
     split: int64[::1]  # (1,) the row of `whole` that templates split, or _NOTHING, _MIX, _AHEAD
     transposing: int64[::1]  # (1,) whether the key may be changed
     # memory: cleared by reset
@@ -124,7 +126,7 @@ def process(state, block, voice, output, stems):
 @kernel
 def _frame(state):
     """A hop is full: one frame through the spectral domain."""
-    targets = state.targets
+    targets, by_network = state.targets, state.targets[_MASKS] != 0 and state.trained[0] != 0
     stft.analyze(state.stft, state.magnitude)
     newest, due = state.stft.newest[0], stft.due(state.stft)
     noise.process(state.noise, newest, state.magnitude)
@@ -138,12 +140,12 @@ def _frame(state):
         targets[_LOW],
         targets[_HIGH],
         state.position[0],
-        int(targets[_LEAD]) if targets[_MASKS] != 0 else -1,
+        int(targets[_LEAD]) if by_network else -1,
         state.share,
     )
     panning.process(state.stft.spectra[due], targets[_PAN], targets[_WIDTH], state.placed, state.place)
     meters.note(state.meters, state.melody.f0[0], state.melody.likeliest[0], state.melody.confidence[0])
-    if targets[_MASKS] != 0:
+    if by_network:
         learned.process(
             state.learned,
             state.hpss.history[hpss.due(state.hpss)],
@@ -353,6 +355,12 @@ class Engine:
         if learn:
             check_names(learn)
         defaults = {"hpss.bias": self.settings.bias, "hpss.exponent": self.settings.exponent}
+        try:
+            self._networks: networks.Networks | None = networks.load(self.settings.networks or networks.OURS)
+            defaults["masks"] = PARAMETERS["masks"].check(self.settings.masks)
+        except BadInput as error:
+            self._networks, defaults["masks"] = None, 0
+            warnings.warn(f"{error} The masks are the classic ones.", RuntimeWarning, stacklevel=2)
         if isinstance(templates, Templates):
             defaults |= {"templates.sweeps": templates.sweeps, "templates.exponent": templates.exponent}
         elif learn:
@@ -392,7 +400,7 @@ class Engine:
         templates = given.fitted(sizes, sample_rate) if isinstance(given, Templates) else None
         analysis, _ = windows.pair(*sizes[:3])
         center = self._center = windows.center(analysis)
-        trained = networks.load()
+        trained = self._networks or networks.untrained()
         stems, groups, index = self.stems, self.groups, {id: place for place, id in enumerate(self.parameters)}
         faders = (*stems, *groups)
         self._state = State(
@@ -402,6 +410,7 @@ class Engine:
                 [[int(stem == fader or stem in groups.get(fader, ())) for stem in stems] for fader in faders]
             ),
             ducked=np.array([int(stem == "melody") for stem in stems]),
+            trained=np.array([int(self._networks is not None)]),
             split=np.array([_split_of(self.settings)]),
             transposing=np.array([int(self.settings.transpose)]),
             position=np.zeros(1, np.int64),
@@ -486,7 +495,9 @@ class Engine:
 
     @property
     def melody_onset(self) -> int:
-        """Frames before a melody is believed, in which it sounded already."""
+        """Frames before a melody is believed, in which it sounded already: none where the network tells it."""
+        if self._networks and self.parameters["masks"].value:
+            return 0
         return int(self.state.melody.sure[0] * self.state.melody.salience.stride[0])
 
     def melody_time(self, frame: int) -> float:

@@ -58,6 +58,12 @@ def load(path: str | os.PathLike[str] = OURS) -> Networks:
     raise BadInput(f"{path} has format {version}, and this rtsep reads format {FORMAT}: train it afresh.")
 
 
+def untrained() -> Networks:
+    """Networks that know nothing, for an engine that has none."""
+    pitch = pitchnet.Network(*(np.zeros(shape, np.float32) for shape in pitchnet.shapes_of((1, 1, 1, 1), 0, 1, 1)))
+    return Networks(pitch, learned.Network(*(np.zeros(shape, np.float32) for shape in learned.shapes_of(4, 4, 4))))
+
+
 def save(path: str | os.PathLike[str], networks: Networks, **about: object) -> None:
     """Write a file of weights, all or nothing; `about` is what its header says of them."""
     content = io.BytesIO()

@@ -143,7 +143,7 @@ def _table() -> Iterator[Parameter]:
     yield _switch("bypass", "bypass")
     yield _switch("limiter", "output limiter")
     yield Parameter("limiter.ceiling_db", "limiter ceiling", -24, 0, -1, "dB")
-    yield Parameter("masks", "how the masks are found", 0, 1, 0, "choice", 1, ("classic", "learned"))
+    yield Parameter("masks", "how the masks are found", 0, 1, 1, "choice", 1, ("classic", "learned"))
     yield Parameter("hpss.bias", "bias to harmonic", 0.25, 8, 2)
     yield Parameter("hpss.separation", "separation factor", 1, 10, 1)
     yield Parameter("hpss.exponent", "mask exponent", 0.25, 8, 1.5, step=0.25)

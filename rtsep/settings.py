@@ -29,7 +29,9 @@ ROOM = "room"
 
 # A bass drum fills two or three bins, a snare or cymbal hundreds: (from hertz, length of the median in hertz).
 _BY_PITCH = ((0.0, 0.0), (120.0, 60.0), (250.0, 1000.0))
-_CAUSAL = dict(harmonic_s=0.1, lookahead_s=0.0, percussive_bands=_BY_PITCH, bias=2.0, exponent=1.5, melody=True)
+_CAUSAL = dict(
+    harmonic_s=0.1, lookahead_s=0.0, percussive_bands=_BY_PITCH, bias=2.0, exponent=1.5, melody=True, masks="learned"
+)
 
 MODES: dict[str, dict[str, Any]] = {
     "live": dict(_CAUSAL, synthesis_s=0.006, window_ratio=8),  # at 48 kHz: 256 samples, 5.3 ms
@@ -43,6 +45,7 @@ MODES: dict[str, dict[str, Any]] = {
         bias=1.5,
         exponent=2.0,
         melody=True,
+        masks="learned",
     ),
     "offline": dict(  # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
         synthesis_s=0.0465,
@@ -53,6 +56,7 @@ MODES: dict[str, dict[str, Any]] = {
         bias=1.0,
         exponent=2.0,
         melody=False,
+        masks="classic",
     ),
 }
 
@@ -101,13 +105,14 @@ class Settings:
     lookahead_s : part of it that lies in the future, seconds; adds latency
     percussive_bands : pairs of a frequency and the length of the median along frequency from there on, both in
         hertz, ascending from a frequency of 0
-    bias, exponent : where the parameters hpss.bias and hpss.exponent start
+    bias, exponent, masks : where the parameters hpss.bias, hpss.exponent and masks start
     melody : whether to follow a melody; if not, its stem is silent and the harmony is all that is harmonic
     transpose : whether the parameter key.semitones may change the key, which adds latency to the output
     templates : spectra of parts into which one of the stems is split, which then is a group, or the whole mix;
         None for none
     learn : names of stems that are still to be learned while it sounds, in place of `templates`: they are taken out of
         the mix before the others share what is left, and are silent until then
+    networks : file of trained networks in place of ours, see `rtsep.networks`; None for ours
     room : whether the noise of the room may be learned while it sounds: it is taken away ahead of all else, into a stem
         ROOM whose fader starts at silence
 
@@ -125,9 +130,11 @@ class Settings:
     bias: float = None  # type: ignore[assignment]
     exponent: float = None  # type: ignore[assignment]
     melody: bool = None  # type: ignore[assignment]
+    masks: str = None  # type: ignore[assignment]
     transpose: bool = False
     templates: Split | None = field(default=None, compare=False)
     learn: tuple[str, ...] = ()
+    networks: str | None = None
     room: bool = False
 
     def __post_init__(self) -> None:

@@ -50,7 +50,11 @@ class Network(NamedTuple):
 
 def shapes(network: Network) -> tuple[tuple[int, ...], ...]:
     """The shapes that the arrays of `network` must have, given how many rows its layers have: multiples of four."""
-    one, two, three = (-(-len(layer) // 4) * 4 for layer in network[:3])
+    return shapes_of(*(-(-len(layer) // 4) * 4 for layer in network[:3]))
+
+
+def shapes_of(one: int, two: int, three: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a network whose layers have so many rows."""
     return (one, FEATURES), (two, one, 3), (three, two, 3), (3, three), (one,), (two,), (three,), (3,)
 
 

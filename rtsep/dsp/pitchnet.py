@@ -76,15 +76,20 @@ class Network(NamedTuple):
 
 def shapes(network: Network) -> tuple[tuple[int, ...], ...]:
     """The shapes that the arrays of `network` must have, given how many rows its layers have."""
-    one, two, three, four = (len(bias) for bias in network[1:8:2])
-    neighbors = (network.second.size // three - 3 * two) // len(_OCTAVES)
-    context, units = network.context.shape[-1], network.leave.shape[0] - 1
+    rows = tuple(len(bias) for bias in network[1:8:2])
+    neighbors = (network.second.size // rows[2] - 3 * rows[1]) // len(_OCTAVES)
+    return shapes_of(rows, min(max(neighbors, 0), rows[1]), network.context.shape[-1], network.leave.shape[0] - 1)
+
+
+def shapes_of(rows: tuple[int, ...], neighbors: int, context: int, units: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a network of four layers of so many `rows`; see `Network`."""
+    one, two, three, four = rows
     return (
         (one, _MAPS * 5),
         (one, 1),
         (two, len(_HARMONICS) * one),
         (two, PITCHES),
-        (three, 3 * two + len(_OCTAVES) * min(max(neighbors, 0), two)),
+        (three, 3 * two + len(_OCTAVES) * neighbors),
         (three, 1),
         (four, 3 * three),
         (four, 1),
