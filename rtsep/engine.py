@@ -498,12 +498,12 @@ class Engine:
         """Frames before a melody is believed, in which it sounded already: none where the network tells it."""
         if self._networks and self.parameters["masks"].value:
             return 0
-        return int(self.state.melody.sure[0] * self.state.melody.salience.stride[0])
+        return int(self.state.melody.sure[0] * self.state.melody.salience.peaks.stride[0])
 
     def melody_time(self, frame: int) -> float:
         """Seconds into the input at which the melody of `frame` (counted from 0) sounded."""
         melody, sizes = self.state.melody, self.sizes
-        held = (int(melody.salience.stride[0]) - 1) / 2  # hops, on an average
+        held = (int(melody.salience.peaks.stride[0]) - 1) / 2  # hops, on an average
         late = melody.center[0] + sizes.hop_size * (sizes.lookahead_frames + held)
         return float(((frame + 1) * sizes.hop_size - late) / self.sample_rate)
 

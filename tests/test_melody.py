@@ -658,13 +658,15 @@ def test_odd_sounds_give_sane_numbers(name, head, mode):
     assert all(np.isfinite(array).all() for array in arrays(track.state).values())
 
 
-def arrays(state):
+def arrays(state, prefix=""):
     """All arrays of float32 in a state, by name."""
-    both = {}
+    found = {}
     for name, value in state._asdict().items():
-        inner = value._asdict() if isinstance(value, tuple) else {"": value}
-        both |= {f"{name}.{part}": array for part, array in inner.items() if isinstance(array, np.ndarray)}
-    return {name: array.view(np.float32) for name, array in both.items() if array.dtype != np.int64}
+        if isinstance(value, tuple):
+            found |= arrays(value, f"{prefix}{name}.")
+        elif value.dtype != np.int64:
+            found[prefix + name] = value.view(np.float32)
+    return found
 
 
 @STREAMING

@@ -118,7 +118,7 @@ def prepare(
     where there is no melody.
     """
     inner = salience.prepare(sample_rate, window_size, hop_size)
-    stride = int(inner.stride[0])
+    stride = int(inner.peaks.stride[0])
     rows = lookahead // stride + 1
     step_s = stride * hop_size / sample_rate
     regions = np.zeros((0, 2)) if score is None else np.asarray(score, np.float64)
@@ -197,7 +197,7 @@ def process(state, spectra, magnitude, low_hz, high_hz, position, head, share):
     if state.hops[0] == 0:
         _hear(state, spectra, low_hz, high_hz, position, head)
         _find(state, head >= 0)
-        state.hops[0] = state.salience.stride[0]
+        state.hops[0] = state.salience.peaks.stride[0]
     state.hops[0] -= 1
     gate = state.gate[0]
     if gate > 0:

@@ -18,10 +18,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numba import complex64, float32, int64
+from numba import float32, int64
 from numpy.typing import NDArray
 
 from ..kernel import aligned, kernel
+from . import peaks
 
 LOWEST_HZ = 55.0
 PER_OCTAVE = 60  # pitches: 20 cents each
@@ -29,10 +30,8 @@ PITCHES = 5 * PER_OCTAVE + 1  # to 1760 Hz
 HEADS = 2
 """Whose pitch: 0 the voice's, 1 that of any lead."""
 
-_STEP_S = 0.0058  # between frames: as in training
 _PLACES = 460  # of the axis, which begins an octave below the lowest pitch
 _PEAKS_TO_HZ = 5700.0
-_WEAK_HZ = 200.0  # the ear, and lead voices, have little below
 _RANGE = 3.0  # powers of ten below the loudest
 _LOUDEST_S = 3.0  # how slowly it is forgotten
 _INAUDIBLE = 1e-4  # -80 dBFS
@@ -113,16 +112,13 @@ class Layer(NamedTuple):
 
 
 class State(NamedTuple):
+    peaks: peaks.State
     first: Layer
     stack: Layer
     second: Layer
     third: Layer
     last: Layer
     # tables: read only
-    stride: int64[::1]  # (1,) hops from one frame to the next
-    advance: float32[::1]  # (bins,) radians by which the middle of each bin turns meanwhile
-    bins_per_turn: float32[::1]  # (1,) deviation in bins for a radian more
-    loudness: float32[::1]  # (bins,) weight of each bin
     center: float32[::1]  # (1,) place of a frequency of one bin
     bin: float32[::1]  # (places,) frequency of each place, in bins
     floor: float32[::1]  # (1,) magnitude of what nobody hears
@@ -136,15 +132,12 @@ class State(NamedTuple):
     gates: float32[:, :, ::1]  # (2, units + 1, 3 units) of its input and of its memory: reset, update, new
     leave: float32[:, ::1]  # (units + 1, heads)
     # memory: cleared by reset
-    previous: complex64[::1]  # (bins,) the spectrum of the last time
     loudest: float32[::1]  # (1,) magnitude of the last seconds
     means: float32[:, ::1]  # (means, places) of the peaks
     past: float32[:, ::1]  # (longest lag, places) peaks of the last frames, a ring
     oldest: int64[::1]  # (1,) row of it
     memory: float32[::1]  # (units,) of the recurrent layer
     # scratch: meaningless between calls
-    spectrum: complex64[::1]  # (bins,) all channels together
-    magnitude: float32[::1]  # (bins,)
     level: float32[::1]  # (bins,) 0 (inaudible) to 1 (the loudest)
     maps: float32[:, ::1]  # (maps, places + 2 margins) peaks, spectrum, means, earlier peaks
     local: float32[:, ::1]  # (first, places + 2 margins)
@@ -165,17 +158,16 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, ne
 
     `gain` is the magnitude that a sine of full scale has there.
     """
-    stride = max(round(_STEP_S * sample_rate / hop_size), 1)
-    step = stride * hop_size
-    hertz = sample_rate / window_size  # of a bin
-    k = np.arange(min(int(_PEAKS_TO_HZ / hertz) + 1, window_size // 2 + 1))
-    turns = k * step % window_size / window_size
+    inner = peaks.prepare(sample_rate, window_size, hop_size, _PEAKS_TO_HZ)
+    step_s = inner.stride[0] * hop_size / sample_rate
+    hertz, bins = sample_rate / window_size, len(inner.magnitude)
     w = network
     first, stack, second, third = (len(bias) for bias in w[1:8:2])
     neighbors = (w.second.shape[1] - 3 * stack) // len(_OCTAVES)
     context, units = w.context.shape[1], len(w.leave) - 1
-    lag = np.array([round(seconds * sample_rate / step) for seconds in _LAGS_S])
+    lag = np.array([round(seconds / step_s) for seconds in _LAGS_S])
     return State(
+        peaks=inner,
         first=_layer(w.first, w.first_bias, _PLACES, _taps(_MAPS, range(-2, 3))),
         stack=_layer(w.stack, w.stack_bias, PITCHES, _taps(first, _SHIFTS, inner=True)),
         second=_layer(
@@ -186,31 +178,24 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, ne
         ),
         third=_layer(w.third, w.third_bias, PITCHES, _taps(second, range(-1, 2))),
         last=_layer(w.last, w.last_bias, PITCHES, _taps(third, range(1))),
-        stride=np.array([stride]),
-        advance=(2 * np.pi * turns).astype(np.float32),
-        bins_per_turn=np.array([window_size / (2 * np.pi * step)], np.float32),
-        loudness=(k * hertz / np.hypot(k * hertz, _WEAK_HZ)).astype(np.float32),
         center=np.array([PER_OCTAVE * math.log2(2 * hertz / LOWEST_HZ)], np.float32),
         bin=(LOWEST_HZ / 2 / hertz * 2 ** (np.arange(_PLACES) / PER_OCTAVE)).astype(np.float32),
         floor=np.array([_INAUDIBLE * gain], np.float32),
-        kept=np.array([math.exp(-step / sample_rate / _LOUDEST_S)], np.float32),
+        kept=np.array([math.exp(-step_s / _LOUDEST_S)], np.float32),
         lag=lag,
-        forget=-np.expm1(-step / sample_rate / np.array(_MEANS_S)).astype(np.float32),
+        forget=-np.expm1(-step_s / np.array(_MEANS_S)).astype(np.float32),
         context=w.context,
         color=w.color,
         unvoiced=w.unvoiced,
         enter=w.enter,
         gates=w.gates,
         leave=w.leave,
-        previous=np.zeros(len(k), np.complex64),
         loudest=np.zeros(1, np.float32),
         means=np.zeros((len(_MEANS_S), _PLACES), np.float32),
         past=np.zeros((lag[-1], _PLACES), np.float32),
         oldest=np.zeros(1, np.int64),
         memory=np.zeros(units, np.float32),
-        spectrum=np.zeros(len(k), np.complex64),
-        magnitude=np.zeros(len(k), np.float32),
-        level=np.zeros(len(k), np.float32),
+        level=np.zeros(bins, np.float32),
         maps=aligned(_MAPS, _PLACES + 2 * _MARGIN),
         local=aligned(first, _PLACES + 2 * _MARGIN),
         stacked=aligned(stack, PITCHES + 2 * _MARGIN),
@@ -247,7 +232,7 @@ def _layer(weight: Floats, bias: Floats, places: int, taps: list[tuple[int, int]
 @kernel
 def reset(state):
     """Forget the sound."""
-    state.previous[:] = 0
+    peaks.reset(state.peaks)
     state.loudest[0] = 0
     state.means[:] = 0
     state.past[:] = 0
@@ -289,33 +274,23 @@ def process(state, spectra, head, likelihood):
 @kernel
 def _map(state, spectra):
     """Write the `maps` of a frame: its peaks, its spectrum, the means of earlier peaks, and earlier peaks."""
-    spectrum, magnitude, level = state.spectrum, state.magnitude, state.level
-    for k in range(spectrum.shape[0]):
-        spectrum[k] = spectra[0, k]
-        for c in range(1, spectra.shape[0]):
-            spectrum[k] += spectra[c, k]
-    strongest = np.float32(0)
-    for k in range(magnitude.shape[0]):
-        magnitude[k] = state.loudness[k] * math.sqrt(spectrum[k].real ** 2 + spectrum[k].imag ** 2)
-        strongest = max(strongest, magnitude[k])
+    strongest, magnitude, level = peaks.hear(state.peaks, spectra), state.peaks.magnitude, state.level
     state.loudest[0] = max(strongest, state.loudest[0] * state.kept[0], state.floor[0])
     for k in range(level.shape[0]):
         part = math.log(magnitude[k] / state.loudest[0] + np.float32(1e-9)) * _PER_LOG
         level[k] = min(max(np.float32(1) + part, np.float32(0)), np.float32(1))
-    peaks = state.maps[0, _MARGIN : _MARGIN + _PLACES]
-    peaks[:] = 0
+    marks = state.maps[0, _MARGIN : _MARGIN + _PLACES]
+    marks[:] = 0
     for k in range(2, magnitude.shape[0] - 1):
-        if level[k] > 0 and magnitude[k] > magnitude[k - 1] and magnitude[k] >= magnitude[k + 1]:
-            _mark(peaks, state.center[0] + math.log(_place(state, k)) * _PLACE_PER_LOG, level[k])
-    for k in range(spectrum.shape[0]):
-        state.previous[k] = spectrum[k]
+        if level[k] > 0 and peaks.is_peak(state.peaks, k):
+            _mark(marks, state.center[0] + math.log(peaks.place(state.peaks, k)) * _PLACE_PER_LOG, level[k])
     for i in range(_PLACES):
         state.maps[1, _MARGIN + i] = _sampled(level, state.bin[i])
     for m in range(state.means.shape[0]):
         mean, row = state.means[m], state.maps[2 + m, _MARGIN : _MARGIN + _PLACES]
         for i in range(_PLACES):
             row[i] = mean[i]
-            mean[i] += state.forget[m] * (peaks[i] - mean[i]) + np.float32(1e-20)
+            mean[i] += state.forget[m] * (marks[i] - mean[i]) + np.float32(1e-20)
     past, oldest = state.past, state.oldest[0]
     for j in range(state.lag.shape[0]):
         earlier = past[(oldest + past.shape[0] - state.lag[j]) % past.shape[0]]
@@ -323,33 +298,18 @@ def _map(state, spectra):
         for i in range(_PLACES):
             row[i] = earlier[i]
     for i in range(_PLACES):
-        past[oldest, i] = peaks[i]
+        past[oldest, i] = marks[i]
     state.oldest[0] = (oldest + 1) % past.shape[0]
 
 
 @kernel
-def _place(state, k):
-    """The frequency of the peak in bin `k`, in bins."""
-    now, before = state.spectrum[k], state.previous[k]
-    real = now.real * before.real + now.imag * before.imag
-    imag = now.imag * before.real - now.real * before.imag
-    turn = math.atan2(imag, real) - state.advance[k]
-    full = np.float32(2 * math.pi)
-    deviation = (turn - full * np.rint(turn / full)) * state.bins_per_turn[0]
-    if abs(deviation) > 1 or real**2 + imag**2 == 0:  # another sound than a moment ago, or none: by the peak's shape
-        a, b, c = state.magnitude[k - 1], state.magnitude[k], state.magnitude[k + 1]
-        deviation = np.float32(0.5) * (a - c) / (a - np.float32(2) * b + c - np.float32(1e-20))
-    return np.float32(k) + deviation
-
-
-@kernel
-def _mark(peaks, place, level):
-    """Raise `peaks` (places,) around `place` to a lobe as high as `level`."""
+def _mark(marks, place, level):
+    """Raise `marks` (places,) around `place` to a lobe as high as `level`."""
     low = max(math.ceil(place - np.float32(_REACH)), 0)
-    high = min(math.floor(place + np.float32(_REACH)), peaks.shape[0] - 1)
+    high = min(math.floor(place + np.float32(_REACH)), marks.shape[0] - 1)
     for i in range(low, high + 1):
         lobe = math.cos((np.float32(i) - place) * np.float32(math.pi / 2 / _REACH))
-        peaks[i] = max(peaks[i], level * lobe * lobe)
+        marks[i] = max(marks[i], level * lobe * lobe)
 
 
 @kernel
