@@ -155,8 +155,8 @@ def _frame(state):
             state.share,
             state.whole,
         )
-        if state.melody.enabled[0] == 0:
-            state.place[:] = 0  # the network may hear one even so
+        for k in range(state.place.shape[0]):  # the network may hear one even so
+            state.place[k] *= state.melody.open[0]
         masks.place(state.place, state.whole)
     else:
         for k in range(state.share.shape[0]):

@@ -48,6 +48,8 @@ _SAME = 8.0  # pitches: a step that is not a new sound
 _GATE_CLOSED, _GATE_OPEN = 0.27, 0.4  # below, no mask; above, all of it
 _MISFIT = 0.05  # confidence below which nothing sounds where the score says
 _RING_S = 0.1  # a voice rings on in the room
+_REST_S = 0.25  # where a network masks, what is sung without a pitch goes on for about as long
+_WITHIN = 0.5  # part of a network's likelihoods within the bounds from which on all of the lead may sound
 _INAUDIBLE = 0.3  # added to all that is heard: what lies below -80 dBFS is no melody
 
 # Widths in bins, whose analysis window is always 32 to 46 ms long
@@ -57,7 +59,7 @@ _DETUNED = 0.015  # part of its frequency by which a harmonic may be off
 _PER_PITCH = np.float32(math.log(2) / PER_OCTAVE)
 
 # Places in `State.kept`
-_LOUDEST, _CONFIDENCE, _GATE, _PEAK = 0, 1, 2, 3
+_LOUDEST, _CONFIDENCE, _GATE, _PEAK, _OPEN = 0, 1, 2, 3, 4
 
 
 class State(NamedTuple):
@@ -67,7 +69,7 @@ class State(NamedTuple):
     enabled: int64[::1]  # (1,) 0: no melody is looked for
     center: float32[::1]  # (1,) samples by which a pitch is older than the frame that tells it
     row: float32[::1]  # (1,) samples per row of the score
-    kept: float32[::1]  # (4,) parts that loudest, confidence, gate and peak keep from one salience to the next
+    kept: float32[::1]  # (5,) parts that loudest, confidence, gate, peak and open keep from one salience to the next
     sure: int64[::1]  # (1,) saliences until a voice is believed
     lowest: float32[::1]  # (1,) LOWEST_HZ in bins
     sharpness: float32[::1]  # (1,) of the weights
@@ -77,6 +79,7 @@ class State(NamedTuple):
     newest: int64[::1]  # (1,) row of the following rings
     heard: float32[:, ::1]  # (lag + 1, pitches) saliences, or likelihoods
     total: float32[::1]  # (lag + 1,) what saliences are a part of, or the probability of a lead
+    within: float32[::1]  # (lag + 1,) part of what is heard that lies within the bounds, for all that is known
     reward: float32[:, ::1]  # (lag + 1, pitches) what a path gains at each pitch
     path: float32[:, ::1]  # (lag + 1, pitches) score of the best path up to there
     loudest: float32[::1]  # (1,) salience of the last seconds
@@ -84,6 +87,7 @@ class State(NamedTuple):
     steady: int64[::1]  # (1,) saliences for which it might be a voice
     voiced: int64[::1]  # (1,)
     gate: float32[::1]  # (1,) part of the mask that is applied
+    open: float32[::1]  # (1,) 0 where a lead would be beyond the bounds, or the score says that there is none
     pitch: float32[::1]  # (candidates,) pitches, the likeliest first
     weight: float32[::1]  # (candidates,) their weights, which add up to one
     place: float32[::1]  # (candidates,) their F0 in bins
@@ -130,7 +134,7 @@ def prepare(
         enabled=np.array([int(enabled)]),
         center=np.array([center + stride * hop_size / 2], np.float32),
         row=np.array([SCORE_STEP_S * sample_rate], np.float32),
-        kept=np.exp(-step_s / np.array([_FORGET_S, _SMOOTH_S, _RING_S, _PEAK_S])).astype(np.float32),
+        kept=np.exp(-step_s / np.array([_FORGET_S, _SMOOTH_S, _RING_S, _PEAK_S, _REST_S])).astype(np.float32),
         sure=np.array([max(round(_SURE_S / step_s), 1)]),
         lowest=np.array([LOWEST_HZ * window_size / sample_rate], np.float32),
         sharpness=np.array([_SHARPNESS if rows == 1 else _SHARPNESS_AHEAD], np.float32),
@@ -139,6 +143,7 @@ def prepare(
         newest=np.zeros(1, np.int64),
         heard=np.zeros((rows, PITCHES), np.float32),
         total=np.zeros(rows, np.float32),
+        within=np.zeros(rows, np.float32),
         reward=np.zeros((rows, PITCHES), np.float32),
         path=np.zeros((rows, PITCHES), np.float32),
         loudest=np.zeros(1, np.float32),
@@ -146,6 +151,7 @@ def prepare(
         steady=np.zeros(1, np.int64),
         voiced=np.zeros(1, np.int64),
         gate=np.zeros(1, np.float32),
+        open=np.zeros(1, np.float32),
         pitch=np.zeros(_CANDIDATES, np.float32),
         weight=np.zeros(_CANDIDATES, np.float32),
         place=np.zeros(_CANDIDATES, np.float32),
@@ -168,6 +174,7 @@ def reset(state):
     state.newest[0] = 0
     state.heard[:] = 0
     state.total[:] = 0
+    state.within[:] = 0
     state.reward[:] = 0
     state.path[:] = 0
     state.loudest[0] = 0
@@ -175,6 +182,7 @@ def reset(state):
     state.steady[0] = 0
     state.voiced[0] = 0
     state.gate[0] = 0
+    state.open[0] = 0
     state.pitch[:] = 0
     state.weight[:] = 0
     state.place[:] = 0
@@ -253,6 +261,7 @@ def _by_salience(state, spectra, first, end):
         loudest = max(loudest, fresh[p])
     state.loudest[0] = max(loudest, state.loudest[0] * state.kept[_LOUDEST]) + np.float32(1e-9)
     state.total[newest] = total if first < end else np.float32(np.inf)
+    state.within[newest] = 1
     for p in range(reward.shape[0]):
         reward[p] = fresh[p] / state.loudest[0]
 
@@ -263,9 +272,9 @@ def _by_network(state, spectra, head, first, end):
     newest, likelihood = state.newest[0], state.likelihood
     heard, reward = state.heard[newest], state.reward[newest]
     lead = pitchnet.process(state.pitchnet, spectra, head, likelihood)
-    scored = state.score.shape[0] > 0  # it knows better whether there is one
-    if scored:
-        lead = np.float32(1)
+    scored = state.score.shape[0] > 0
+    if scored:  # it knows better whether there is one
+        lead = np.float32(1) if first < end else np.float32(0)
     for p in range(likelihood.shape[0]):
         heard[2 * p] = likelihood[p]
         reward[2 * p] = np.float32(_TRUST) * math.log(lead * likelihood[p] + np.float32(_DOUBT))
@@ -275,9 +284,8 @@ def _by_network(state, spectra, head, first, end):
     inside = np.float32(0)
     for p in range(first, end):
         inside += heard[p]
-    if scored:
-        inside = np.float32(2) if first < end else np.float32(0)
-    state.total[newest] = lead * min(np.float32(0.5) * inside, np.float32(1))
+    state.total[newest] = lead
+    state.within[newest] = lead if scored else min(np.float32(0.5) * inside, np.float32(1))
 
 
 @kernel
@@ -301,11 +309,11 @@ def _find(state, by_network):
     _choose(state, heard, by_network)
     pitch = state.pitch[0]
     if by_network:
-        state.confidence[0] = state.total[due]
+        state.confidence[0] = state.total[due] * state.within[due]
         state.voiced[0] = 1 if state.confidence[0] > np.float32(_SPOKEN) else 0
     else:
         _judge(state, heard[int(pitch + np.float32(0.5))], state.total[due], abs(pitch - before))
-    _open(state)
+    _open(state, due)
     state.likeliest[0] = np.float32(LOWEST_HZ) * math.exp(pitch * _PER_PITCH)
     state.f0[0] = state.likeliest[0] if state.voiced[0] != 0 else np.float32(0)
 
@@ -372,13 +380,15 @@ def _judge(state, strength, total, leap):
 
 
 @kernel
-def _open(state):
-    """Set the gate by the confidence."""
+def _open(state, due):
+    """Set the gate by the confidence, and what may be a melody at all by the row that is `due`."""
     low, high = np.float32(_GATE_CLOSED), np.float32(_GATE_OPEN)
     if state.score.shape[0] > 0:  # it knows better whether there is a melody, if it fits at all
         low, high = np.float32(_MISFIT), np.float32(2 * _MISFIT)
     gate = min((state.confidence[0] - low) / (high - low), np.float32(1))
     state.gate[0] = max(gate, state.gate[0] * state.kept[_GATE] - np.float32(1e-3), np.float32(0))
+    within = min(state.within[due] / np.float32(_WITHIN), np.float32(1))
+    state.open[0] = max(within, state.open[0] * state.kept[_OPEN] - np.float32(1e-3), np.float32(0))
 
 
 @kernel
