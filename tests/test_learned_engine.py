@@ -5,7 +5,10 @@ import pytest
 import signals
 from test_engine import EVERY_MODE, engine_for, parted, processed
 
-from rtsep.settings import STEMS
+from rtsep import networks
+from rtsep.engine import Engine
+from rtsep.networks import OURS
+from rtsep.settings import STEMS, Settings
 
 LEARNED = {"masks": "learned"}
 RATES = pytest.mark.parametrize("rate", (8000, 44100, 96000))
@@ -85,6 +88,41 @@ def test_what_sounds_beside_the_place_of_the_melody_is_harmony():
     right = stems_of(engine_for("balanced", rate, 2, LEARNED | {"melody.pan": 1, "melody.pan_width": 0.2}), voice)
     assert np.std(anywhere["melody"]) > np.std(voice) / 3 and np.std(right["melody"]) < np.std(voice) / 100
     assert np.std(right["harmony"]) > np.std(anywhere["harmony"])
+
+
+def test_without_a_melody_or_beyond_its_bounds_there_is_none():
+    rate = 16000
+    voice = signals.tune(rate, rate, (220, 247, 262), 0.3)
+    assert np.std(stems_of(engine_for("balanced", rate, 1, LEARNED), voice)["melody"]) > np.std(voice) / 3
+    for engine in (
+        engine_for("balanced", rate, 1, LEARNED, melody=False),
+        engine_for("balanced", rate, 1, LEARNED, score=np.zeros((120, 2))),
+    ):
+        assert not stems_of(engine, voice)["melody"].any()
+    engine = engine_for("balanced", rate, 1, LEARNED | {"melody.low_hz": 500})
+    assert np.std(stems_of(engine, voice)["melody"][rate // 2 :]) < np.std(voice) / 30
+
+
+def test_networks_that_cannot_be_read_leave_the_classic_masks_and_a_sentence(tmp_path):
+    (tmp_path / "broken.npz").write_bytes(OURS.read_bytes()[:1000])
+    with pytest.warns(RuntimeWarning, match="broken.npz is damaged.*classic"):
+        engine = Engine(Settings(networks=str(tmp_path / "broken.npz")))
+    engine.prepare(sample_rate=16000, channels=1)
+    assert engine.parameters["masks"].text == "classic"
+    sound = signals.song(9000, 16000, 1)
+    truth = parted(engine_for("balanced", 16000, 1), sound)
+    for masks in ("classic", "learned"):  # what is not there cannot be chosen
+        engine.reset()
+        engine.parameters["masks"] = masks
+        assert np.array_equal(parted(engine, sound), truth)
+
+
+def test_networks_of_ones_own_are_used(tmp_path):
+    ours = networks.load()
+    deaf = ours.masks._replace(last=0 * ours.masks.last, last_bias=np.array([0, -50, -50], np.float32))
+    networks.save(tmp_path / "own.npz", ours._replace(masks=deaf))
+    stems = stems_of(engine_for(changes=LEARNED, networks=str(tmp_path / "own.npz")), signals.song(9000, 48000, 1))
+    assert stems["percussive"].any() and np.abs(stems["melody"] + stems["harmony"]).max() < 1e-6
 
 
 @pytest.mark.parametrize("kind", ("full scale", "loud", "quiet"))
