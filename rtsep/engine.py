@@ -145,6 +145,18 @@ def _frame(state):
     )
     panning.process(state.stft.spectra[due], targets[_PAN], targets[_WIDTH], state.placed, state.place)
     meters.note(state.meters, state.melody.f0[0], state.melody.likeliest[0], state.melody.confidence[0])
+    if state.split[0] != _MIX:  # else templates explain all of it
+        _tell_apart(state, by_network)
+    _split(state, state.hpss.history[hpss.due(state.hpss)])
+    noise.weigh(state.noise, due, state.masks)
+    meters.hear(state.meters, state.nmf.activations)
+    stft.synthesize(state.stft, state.masks)
+
+
+@kernel
+def _tell_apart(state, by_network):
+    """Write the masks of percussive, melody and harmony."""
+    targets = state.targets
     if by_network:
         learned.process(
             state.learned,
@@ -171,10 +183,6 @@ def _frame(state):
             targets[_BINARY],
             state.whole,
         )
-    _split(state, state.hpss.history[hpss.due(state.hpss)])
-    noise.weigh(state.noise, due, state.masks)
-    meters.hear(state.meters, state.nmf.activations)
-    stft.synthesize(state.stft, state.masks)
 
 
 @kernel

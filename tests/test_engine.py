@@ -528,7 +528,7 @@ STEPS = [
         else [(parameter.default, end) for end in (parameter.low, parameter.high)]
         + [(end, parameter.default) for end in (parameter.low, parameter.high)]
     )
-    if start != end
+    if start != end and id != "melody.lead"  # see test_learned_engine.py
 ]
 STEP_RATE, STEP_AT = 48000, 14400
 PLACES = (0, 50, 111, 170, 300, 391)  # on the wave, at which a step may come
@@ -536,7 +536,6 @@ ONE_PLACE = [id for id in PARAMETERS if id.startswith(("microphone", "melody.pan
 NEEDED = {
     "limiter": {"limiter": "on", "limiter.ceiling_db": -24, "output.gain_db": 12},
     "melody": {"melody.pan_width": 0.3},
-    "melody.lead": {"masks": "learned"},
     "templates": {"low.gain_db": -20},
 }
 
@@ -572,7 +571,7 @@ def played(mode, id, before, after, later=0):
     if id in ONE_PLACE:
         channels = sound[: 2 * STEP_AT] * ([1] if sung else [1, 0.5])
     voice = signals.hum(2 * STEP_AT, STEP_RATE, seed=2)[:, 0] if sung else None
-    changes = {**AUDIBLE, **NEEDED.get(id, NEEDED.get(stage, {})), id: before}
+    changes = {**AUDIBLE, **NEEDED.get(stage, {}), id: before}
     templates = overlapping(mode) if stage == "templates" else None
     engine = engine_for(mode, STEP_RATE, channels.shape[1], changes, transpose=stage == "key", templates=templates)
     parts = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import signals
-from test_engine import EVERY_MODE, engine_for, parted, processed
+from test_engine import EVERY_MODE, STEP_AT, STEP_RATE, engine_for, jump, parted, processed, smooth
 
 from rtsep import networks
 from rtsep.engine import Engine
@@ -123,6 +123,28 @@ def test_networks_of_ones_own_are_used(tmp_path):
     networks.save(tmp_path / "own.npz", ours._replace(masks=deaf))
     stems = stems_of(engine_for(changes=LEARNED, networks=str(tmp_path / "own.npz")), signals.song(9000, 48000, 1))
     assert stems["percussive"].any() and np.abs(stems["melody"] + stems["harmony"]).max() < 1e-6
+
+
+@pytest.mark.parametrize("mode", ("live", "balanced"))
+@pytest.mark.parametrize("before, after", (("voice", "any"), ("any", "voice")))
+def test_who_leads_may_change_without_a_click(mode, before, after, tmp_path):
+    ours = networks.load()
+    leave = 0 * ours.pitch.leave
+    leave[-1] = -10, 10  # never a voice, always some lead
+    networks.save(tmp_path / "own.npz", ours._replace(pitch=ours.pitch._replace(leave=leave)))
+
+    def played(*leads):
+        changes = LEARNED | {"melody.gain_db": -12, "melody.lead": leads[0]}
+        engine = engine_for(mode, STEP_RATE, 1, changes, networks=str(tmp_path / "own.npz"))
+        halves = []
+        for lead, half in zip(leads, np.split(smooth(2 * STEP_AT, ""), 2), strict=True):
+            engine.parameters["melody.lead"] = lead
+            halves.append(processed(engine, half.astype(np.float32)))
+        return np.concatenate(halves)[STEP_AT // 2 :]
+
+    old, new = played(before, before), played(after, after)
+    assert not np.allclose(old[-100:], new[-100:], atol=1e-3)
+    assert jump(played(before, after)) <= 1.25 * max(jump(old), jump(new)) + 1e-3
 
 
 @pytest.mark.parametrize("kind", ("full scale", "loud", "quiet"))
