@@ -213,7 +213,7 @@ class Karaoke:
         self._next_s = 0.0
         self._recent = np.zeros(0, np.float32)
         # The same engine, unheard, follows the singer.
-        self._listener: Engine | None = Engine(Settings(mode="live")) if singer else None
+        self._listener: Engine | None = Engine(Settings("live", masks="classic")) if singer else None
         if self._listener:
             self._listener.prepare(sample_rate=stream.sample_rate, channels=1)
 

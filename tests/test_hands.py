@@ -64,7 +64,7 @@ def stems_of(sound: np.ndarray, mode: str) -> Iterator[dict[str, np.ndarray]]:
     """The stems for each place between two looks at the melody, where the sound may begin: the stream runs on."""
     engine = Engine(Settings(mode))
     engine.prepare(sample_rate=RATE, channels=1)
-    for early in range(0, engine.sizes.hop_size * int(engine.state.melody.salience.stride[0]), PERIOD):
+    for early in range(0, engine.sizes.hop_size * int(engine.state.melody.salience.peaks.stride[0]), PERIOD):
         padded = np.concatenate([np.zeros((early, sound.shape[1]), np.float32), sound])
         yield {stem: part[early:] for stem, part in separate(padded, sample_rate=RATE, mode=mode).items()}
 

@@ -40,7 +40,7 @@ def rendered(sound, mode, **options):
     """`separate` of `sound` for each place between two looks at the melody, where it may begin: the stream runs on."""
     engine = Engine(Settings(mode))
     engine.prepare(sample_rate=RATE, channels=1)
-    for early in range(0, engine.sizes.hop_size * int(engine.state.melody.salience.stride[0]), PERIOD):
+    for early in range(0, engine.sizes.hop_size * int(engine.state.melody.salience.peaks.stride[0]), PERIOD):
         padded = np.concatenate([np.zeros((early, sound.shape[1]), np.float32), sound])
         sounds = separate(padded, sample_rate=RATE, mode=mode, **options)
         yield np.concatenate([part[early:] for part in sounds.values()], axis=1)
