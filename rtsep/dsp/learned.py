@@ -356,7 +356,7 @@ def _finish(outputs):
 def _write(state, masks):
     """The last layer: shares that add up to one, for all bins of a band."""
     edges, last, bias, rows = state.edges, state.last, state.last_bias, state.three
-    percussive, melody, harmony = state.features[0], state.features[1], state.features[2]  # no longer needed
+    percussive, melody, harmony = state.one[0], state.one[1], state.one[2]  # no longer needed
     percussive[:] = bias[PERCUSSIVE]
     melody[:] = bias[MELODY]
     harmony[:] = bias[HARMONY]

@@ -30,7 +30,7 @@ PITCHES = 5 * PER_OCTAVE + 1  # to 1760 Hz
 HEADS = 2
 """Whose pitch: 0 the voice's, 1 that of any lead."""
 
-_PLACES = 460  # of the axis, which begins an octave below the lowest pitch
+PLACES = 460  # of the axis, which begins an octave below the lowest pitch
 _PEAKS_TO_HZ = 5700.0
 _RANGE = 3.0  # powers of ten below the loudest
 _LOUDEST_S = 3.0  # how slowly it is forgotten
@@ -38,11 +38,11 @@ _INAUDIBLE = 1e-4  # -80 dBFS
 _REACH = 2  # places on each side of a peak to which it speaks
 _MEANS_S = (0.1, 0.8)
 _LAGS_S = (0.035, 0.093)  # vibrato and glides show against what was a moment ago
-_MAPS = 2 + len(_MEANS_S) + len(_LAGS_S)
+MAPS = 2 + len(_MEANS_S) + len(_LAGS_S)
 _HARMONICS = (1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 5 / 2, 3, 4, 5, 6, 7, 8, 10, 12)
-_SHIFTS = [PER_OCTAVE + round(PER_OCTAVE * math.log2(h)) for h in _HARMONICS]  # from a pitch to their places
-_OCTAVES = (-95, -60, 60, 95)  # from a pitch to those it is mistaken for
-_MARGIN = 120  # on both sides of whatever is shifted
+SHIFTS = [PER_OCTAVE + round(PER_OCTAVE * math.log2(h)) for h in _HARMONICS]  # from a pitch to their places
+OCTAVES = (-95, -60, 60, 95)  # from a pitch to those it is mistaken for
+MARGIN = 120  # on both sides of whatever is shifted
 _LANES = 4  # taps at a time
 
 Floats = NDArray[np.float32]
@@ -76,7 +76,7 @@ class Network(NamedTuple):
 def shapes(network: Network) -> tuple[tuple[int, ...], ...]:
     """The shapes that the arrays of `network` must have, given how many rows its layers have."""
     rows = tuple(len(bias) for bias in network[1:8:2])
-    neighbors = (network.second.size // rows[2] - 3 * rows[1]) // len(_OCTAVES)
+    neighbors = (network.second.size // rows[2] - 3 * rows[1]) // len(OCTAVES)
     return shapes_of(rows, min(max(neighbors, 0), rows[1]), network.context.shape[-1], network.leave.shape[0] - 1)
 
 
@@ -84,17 +84,17 @@ def shapes_of(rows: tuple[int, ...], neighbors: int, context: int, units: int) -
     """The shapes of a network of four layers of so many `rows`; see `Network`."""
     one, two, three, four = rows
     return (
-        (one, _MAPS * 5),
+        (one, MAPS * 5),
         (one, 1),
         (two, len(_HARMONICS) * one),
         (two, PITCHES),
-        (three, 3 * two + len(_OCTAVES) * neighbors),
+        (three, 3 * two + len(OCTAVES) * neighbors),
         (three, 1),
         (four, 3 * three),
         (four, 1),
         (HEADS, four),
         (HEADS, 1),
-        (2 * three + _MAPS + 1, context),
+        (2 * three + MAPS + 1, context),
         (context + 1, four),
         (context + 1, HEADS),
         (context + HEADS + 1, units),
@@ -163,23 +163,23 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, ne
     hertz, bins = sample_rate / window_size, len(inner.magnitude)
     w = network
     first, stack, second, third = (len(bias) for bias in w[1:8:2])
-    neighbors = (w.second.shape[1] - 3 * stack) // len(_OCTAVES)
+    neighbors = (w.second.shape[1] - 3 * stack) // len(OCTAVES)
     context, units = w.context.shape[1], len(w.leave) - 1
     lag = np.array([round(seconds / step_s) for seconds in _LAGS_S])
     return State(
         peaks=inner,
-        first=_layer(w.first, w.first_bias, _PLACES, _taps(_MAPS, range(-2, 3))),
-        stack=_layer(w.stack, w.stack_bias, PITCHES, _taps(first, _SHIFTS, inner=True)),
+        first=_layer(w.first, w.first_bias, PLACES, _taps(MAPS, range(-2, 3))),
+        stack=_layer(w.stack, w.stack_bias, PITCHES, _taps(first, SHIFTS, inner=True)),
         second=_layer(
             w.second,
             w.second_bias,
             PITCHES,
-            _taps(stack, range(-1, 2)) + _taps(neighbors, _OCTAVES, inner=True),
+            _taps(stack, range(-1, 2)) + _taps(neighbors, OCTAVES, inner=True),
         ),
         third=_layer(w.third, w.third_bias, PITCHES, _taps(second, range(-1, 2))),
         last=_layer(w.last, w.last_bias, PITCHES, _taps(third, range(1))),
         center=np.array([PER_OCTAVE * math.log2(2 * hertz / LOWEST_HZ)], np.float32),
-        bin=(LOWEST_HZ / 2 / hertz * 2 ** (np.arange(_PLACES) / PER_OCTAVE)).astype(np.float32),
+        bin=(LOWEST_HZ / 2 / hertz * 2 ** (np.arange(PLACES) / PER_OCTAVE)).astype(np.float32),
         floor=np.array([_INAUDIBLE * gain], np.float32),
         kept=np.array([math.exp(-step_s / _LOUDEST_S)], np.float32),
         lag=lag,
@@ -191,17 +191,17 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, gain: float, ne
         gates=w.gates,
         leave=w.leave,
         loudest=np.zeros(1, np.float32),
-        means=np.zeros((len(_MEANS_S), _PLACES), np.float32),
-        past=np.zeros((lag[-1], _PLACES), np.float32),
+        means=np.zeros((len(_MEANS_S), PLACES), np.float32),
+        past=np.zeros((lag[-1], PLACES), np.float32),
         oldest=np.zeros(1, np.int64),
         memory=np.zeros(units, np.float32),
         level=np.zeros(bins, np.float32),
-        maps=aligned(_MAPS, _PLACES + 2 * _MARGIN),
-        local=aligned(first, _PLACES + 2 * _MARGIN),
-        stacked=aligned(stack, PITCHES + 2 * _MARGIN),
-        joined=aligned(second, PITCHES + 2 * _MARGIN),
-        colored=aligned(third, PITCHES + 2 * _MARGIN),
-        logits=aligned(HEADS, PITCHES + 2 * _MARGIN),
+        maps=aligned(MAPS, PLACES + 2 * MARGIN),
+        local=aligned(first, PLACES + 2 * MARGIN),
+        stacked=aligned(stack, PITCHES + 2 * MARGIN),
+        joined=aligned(second, PITCHES + 2 * MARGIN),
+        colored=aligned(third, PITCHES + 2 * MARGIN),
+        logits=aligned(HEADS, PITCHES + 2 * MARGIN),
         pool=np.zeros(len(w.context) - 1, np.float32),
         heard=np.zeros(context + HEADS, np.float32),
         silence=np.zeros(HEADS, np.float32),
@@ -223,7 +223,7 @@ def _layer(weight: Floats, bias: Floats, places: int, taps: list[tuple[int, int]
     idle = -len(taps) % _LANES  # taps are taken in fours
     return Layer(
         row=np.array([row for row, _ in taps] + [0] * idle),
-        start=np.array([_MARGIN + shift for _, shift in taps] + [0] * idle),
+        start=np.array([MARGIN + shift for _, shift in taps] + [0] * idle),
         weight=np.pad(weight, ((0, 0), (0, idle))),
         bias=np.ascontiguousarray(np.broadcast_to(bias, (len(bias), places))),
     )
@@ -246,9 +246,9 @@ def process(state, spectra, head, likelihood):
 
     Returns the probability that there is one.
     """
-    _map(state, spectra)
+    draw(state, spectra)
     _convolve(state.first, state.maps, state.local)
-    _rectify(state.local, _PLACES)
+    _rectify(state.local, PLACES)
     _convolve(state.stack, state.local, state.stacked)
     _rectify(state.stacked, PITCHES)
     _convolve(state.second, state.stacked, state.joined)
@@ -257,47 +257,47 @@ def process(state, spectra, head, likelihood):
     _convolve(state.third, state.joined, state.colored)
     _dense(state.heard[: state.color.shape[0] - 1], state.color, state.shift)
     for c in range(state.shift.shape[0]):
-        row = state.colored[c, _MARGIN : _MARGIN + PITCHES]
+        row = state.colored[c, MARGIN : MARGIN + PITCHES]
         for p in range(PITCHES):
             row[p] += state.shift[c]
     _rectify(state.colored, PITCHES)
     _convolve(state.last, state.colored, state.logits)
     for i in range(HEADS):
-        whole = _soften(state.logits[i, _MARGIN : _MARGIN + PITCHES])
+        whole = _soften(state.logits[i, MARGIN : MARGIN + PITCHES])
         state.heard[state.context.shape[1] + i] = state.silence[i] - whole
-    row = state.logits[head, _MARGIN : _MARGIN + PITCHES]
+    row = state.logits[head, MARGIN : MARGIN + PITCHES]
     for p in range(PITCHES):
         likelihood[p] = row[p]
     return _remember(state, head)
 
 
 @kernel
-def _map(state, spectra):
+def draw(state, spectra):
     """Write the `maps` of a frame: its peaks, its spectrum, the means of earlier peaks, and earlier peaks."""
     strongest, magnitude, level = peaks.hear(state.peaks, spectra), state.peaks.magnitude, state.level
     state.loudest[0] = max(strongest, state.loudest[0] * state.kept[0], state.floor[0])
     for k in range(level.shape[0]):
         part = math.log(magnitude[k] / state.loudest[0] + np.float32(1e-9)) * _PER_LOG
         level[k] = min(max(np.float32(1) + part, np.float32(0)), np.float32(1))
-    marks = state.maps[0, _MARGIN : _MARGIN + _PLACES]
+    marks = state.maps[0, MARGIN : MARGIN + PLACES]
     marks[:] = 0
     for k in range(2, magnitude.shape[0] - 1):
         if level[k] > 0 and peaks.is_peak(state.peaks, k):
             _mark(marks, state.center[0] + math.log(peaks.place(state.peaks, k)) * _PLACE_PER_LOG, level[k])
-    for i in range(_PLACES):
-        state.maps[1, _MARGIN + i] = _sampled(level, state.bin[i])
+    for i in range(PLACES):
+        state.maps[1, MARGIN + i] = _sampled(level, state.bin[i])
     for m in range(state.means.shape[0]):
-        mean, row = state.means[m], state.maps[2 + m, _MARGIN : _MARGIN + _PLACES]
-        for i in range(_PLACES):
+        mean, row = state.means[m], state.maps[2 + m, MARGIN : MARGIN + PLACES]
+        for i in range(PLACES):
             row[i] = mean[i]
             mean[i] += state.forget[m] * (marks[i] - mean[i]) + np.float32(1e-20)
     past, oldest = state.past, state.oldest[0]
     for j in range(state.lag.shape[0]):
         earlier = past[(oldest + past.shape[0] - state.lag[j]) % past.shape[0]]
-        row = state.maps[2 + state.means.shape[0] + j, _MARGIN : _MARGIN + _PLACES]
-        for i in range(_PLACES):
+        row = state.maps[2 + state.means.shape[0] + j, MARGIN : MARGIN + PLACES]
+        for i in range(PLACES):
             row[i] = earlier[i]
-    for i in range(_PLACES):
+    for i in range(PLACES):
         past[oldest, i] = marks[i]
     state.oldest[0] = (oldest + 1) % past.shape[0]
 
@@ -329,7 +329,7 @@ def _convolve(layer, source, target):
     """Write to the rows of `target` what the `layer` makes of those of `source`, both with margins of zeros."""
     places = layer.bias.shape[1]
     for o in range(layer.weight.shape[0]):
-        total, weight = target[o, _MARGIN : _MARGIN + places], layer.weight[o]
+        total, weight = target[o, MARGIN : MARGIN + places], layer.weight[o]
         for p in range(places):
             total[p] = layer.bias[o, p]
         for i in range(0, weight.shape[0], _LANES):  # four at a time: a quarter of the loads and stores of the sum
@@ -345,7 +345,7 @@ def _convolve(layer, source, target):
 @kernel
 def _rectify(rows, places):
     for c in range(rows.shape[0]):
-        row = rows[c, _MARGIN : _MARGIN + places]
+        row = rows[c, MARGIN : MARGIN + places]
         for p in range(places):
             row[p] = max(row[p], np.float32(0))
 
@@ -355,18 +355,18 @@ def _pool(state):
     """What there is in all of the frame, wherever: `heard`, and the logits of `silence`."""
     channels, pool = state.joined.shape[0], state.pool
     for c in range(channels):
-        row = state.joined[c, _MARGIN : _MARGIN + PITCHES]
+        row = state.joined[c, MARGIN : MARGIN + PITCHES]
         highest, total = np.float32(0), np.float32(0)
         for p in range(PITCHES):
             highest = max(highest, row[p])
             total += row[p]
         pool[c] = highest
         pool[channels + c] = total * np.float32(1 / PITCHES)
-    for m in range(_MAPS):
-        row, total = state.maps[m, _MARGIN : _MARGIN + _PLACES], np.float32(0)
-        for i in range(_PLACES):
+    for m in range(MAPS):
+        row, total = state.maps[m, MARGIN : MARGIN + PLACES], np.float32(0)
+        for i in range(PLACES):
             total += row[i]
-        pool[2 * channels + m] = total * np.float32(4 / _PLACES)
+        pool[2 * channels + m] = total * np.float32(4 / PLACES)
     heard = state.heard[: state.context.shape[1]]
     _dense(pool, state.context, heard)
     for i in range(heard.shape[0]):
