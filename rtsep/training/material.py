@@ -1,7 +1,5 @@
 """Training material: short songs as stems, with the F0 of voice and lead instrument, all made from a seed.
 
-    python -m rtsep.training FOLDER --minutes 180 --seed 1
-
 No recording goes into it but the samples of two openly licensed sound fonts, so that anyone may make the same material
 and train on it. What it takes to train on such: Salamon, Bittner, Bonada, Bosch, Gómez and Bello, "An analysis/
 synthesis framework for automatic F0 annotation of multitrack datasets", ISMIR 2017 (synthesis makes the F0 exact).
@@ -141,13 +139,27 @@ def render(folder: str | os.PathLike[str], minutes: float, seed: int = 1, jobs: 
     root = Path(folder)
     if not minutes > 0 or jobs < 1:
         raise BadInput(f"{minutes:g} minutes by {jobs} jobs: both must be more than 0.")
-    check()
     numbers = range(math.ceil(60 * minutes / SECONDS))
+    if not all((root / f"{number:05}").exists() for number in numbers):
+        check()
     if jobs == 1:
         yield from map(partial(_make, root, seed), numbers)
     else:
         with ProcessPoolExecutor(jobs) as pool:
             yield from pool.map(_make, repeat(root), repeat(seed), numbers)
+
+
+def write(folder: Path, stems: dict[str, Sound], f0: dict[str, F0], meta: dict[str, Any]) -> None:
+    """Write an item, as `compose` makes it, as a whole."""
+    begun = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(begun, ignore_errors=True)
+    begun.mkdir(parents=True)
+    for name, stem in stems.items():
+        soundfile.write(begun / f"{name}.flac", stem, RATE, subtype="PCM_16")
+    for name, curve in f0.items():
+        np.save(begun / f"{name}.npy", curve)
+    (begun / "meta.json").write_text(json.dumps(meta, indent=1))
+    os.replace(begun, folder)
 
 
 def check() -> None:
@@ -171,16 +183,7 @@ def _make(root: Path, seed: int, number: int) -> Path:
             if found != seed:
                 raise BadInput(f"{root} holds items of the seed {found}: choose another folder for {seed}.")
             return folder
-        stems, f0, meta = compose(plan(seed, number))
-        begun = root / f".{number:05}.part"
-        shutil.rmtree(begun, ignore_errors=True)
-        begun.mkdir(parents=True)
-        for name, stem in stems.items():
-            soundfile.write(begun / f"{name}.flac", stem, RATE, subtype="PCM_16")
-        for name, curve in f0.items():
-            np.save(begun / f"{name}.npy", curve)
-        (begun / "meta.json").write_text(json.dumps(meta, indent=1))
-        os.replace(begun, folder)
+        write(folder, *compose(plan(seed, number)))
     except (OSError, soundfile.LibsndfileError, subprocess.CalledProcessError) as error:
         raise Unavailable(f"cannot make {folder}: {error}.") from error
     return folder
