@@ -1,1 +1,1 @@
-"""Training material for small networks, and nothing that runs while sound is heard: see `rtsep.training.material`."""
+"""Training of the networks, and nothing that runs while sound is heard: see `rtsep.training.course`."""

@@ -1,25 +1,28 @@
-"""The command that renders training material: `python -m rtsep.training FOLDER`."""
+"""The command that trains the networks from nothing: `python -m rtsep.training FOLDER`."""
 
 import argparse
 import sys
+from functools import partial
 
 from ..errors import BadInput, Unavailable
 
 
 def main() -> int:
-    """Render what the arguments say; returns the exit code."""
-    parser = argparse.ArgumentParser("python -m rtsep.training", description="Render training material.")
-    parser.add_argument("folder", help="where the items go; a render that was broken off goes on")
+    """Do what the arguments say; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        "python -m rtsep.training", description="Render training material and train the networks on it."
+    )
+    parser.add_argument("folder", help="for all of it, and networks.npz in the end; what was broken off goes on")
     parser.add_argument("--minutes", type=float, default=180, help="of material (default: 180)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed makes other material (default: 1)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="another seed makes other networks (default: 1)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--songs", action="append", default=[], help="folder of your songs, each a folder of its stems")
+    parser.add_argument("--effort", type=float, default=1, help="part of the mixes and steps (default: 1)")
     arguments = parser.parse_args()
     try:
-        from .material import SECONDS, render
+        from .course import run
 
-        for number, folder in enumerate(render(**vars(arguments)), 1):
-            if number % 20 == 0:
-                print(f"{number * SECONDS / 60:g} minutes, up to {folder}", flush=True)
+        print(run(**vars(arguments), told=partial(print, flush=True)))
     except (BadInput, Unavailable) as error:
         print(f"rtsep: {error}", file=sys.stderr)
         return 2 if isinstance(error, BadInput) else 3
