@@ -32,7 +32,7 @@ from .songs import cut
 LED, REMEMBERED, HELD = 1220, 320, 40
 """Mixes with known pitch: to learn from, of these so many for the recurrent layer, and others for the scores."""
 
-EPOCHS, MEMORY_STEPS, MASKS_STEPS = 4.5, 800, 3500
+EPOCHS, MEMORY_STEPS, MASKS_STEPS = 4.5, 800, 5250
 OFTEN = 3
 """How often one's own songs count."""
 
