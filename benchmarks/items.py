@@ -14,6 +14,8 @@ RATE = 44100
 DRUMS = {"drums", "percussive"}
 DRUM_PARTS = {"kick", "snare", "hihat", "hi-hat", "cymbal", "cymbals", "tom", "toms", "overheads"}
 LEADS = {"vocals", "saxophone", "lead_guitar", "lead"}
+STREAMING = ("live", "balanced", "quality")
+"""Modes whose masks are learned by default; "MODE, classic" is the same with masks=classic."""
 
 
 def items(data):
@@ -22,6 +24,16 @@ def items(data):
         if path.parent.name.startswith(("con_", "real_")):
             stems = json.loads(path.read_text()).get("stems", [])
             yield path.parent, {stem["role"] for stem in stems}
+
+
+def has_drums(roles):
+    """Whether there are drums, and something else."""
+    return bool(roles & DRUMS and roles - DRUMS - DRUM_PARTS)
+
+
+def has_lead(roles):
+    """Whether there is a lead, and something else."""
+    return bool(roles & LEADS and roles - LEADS)
 
 
 def read(folder, seconds=None, rate=None):
@@ -56,3 +68,18 @@ def means(results):
                 f"mean of {len(found)} {title}" if prefix else f"mean of all {len(found)}",
                 {method: np.nanmean([result[method] for result in found], axis=0) for method in found[0]},
             )
+
+
+def worse(names, results):
+    """A table of the items of `results` {item: {method: figures}} that a method leaves below the mixture.
+
+    `names` are those of the two figures; in brackets stands by how many decibels.
+    """
+    rows = []
+    for method in [method for method in next(iter(results.values())) if method != "mixture"]:
+        cells = []
+        for i in range(len(names)):
+            losses = {name: found["mixture"][i] - found[method][i] for name, found in results.items()}
+            cells.append(", ".join(f"{name} ({-loss:.1f})" for name, loss in losses.items() if loss > 0) or "none")
+        rows.append([method, *cells])
+    return "Items that a method makes worse than the mixture", ["method", *names], rows

@@ -7,7 +7,8 @@ those of mir_eval.melody (50 cents): raw pitch and raw chroma accuracy (of the v
 not; chroma forgives octaves), voicing recall and false alarm, overall accuracy. Much of the truth is pYIN on the
 isolated lead: trust its pitch, not its voicing.
 
-rtsep sees all channels, sample by sample: `live` and `balanced` without look-ahead, `quality` with 70 ms of it. The
+rtsep sees all channels, sample by sample: `live` and `balanced` without look-ahead, `quality` with 70 ms of it. By
+default a network tells the pitch of any lead, "voice" is with melody.lead=voice; "classic" is by salience. The
 others see the mean of the channels and the whole clip at once: `librosa.pyin`, which is made for one voice alone, at
 22.05 kHz in the range that rtsep looks in, else with its defaults; Melodia (essentia's `PredominantPitchMelodia` after
 `EqualLoudness`) with its defaults, and with `guessUnvoiced`. Melodia is left out where essentia is not installed.
@@ -15,8 +16,9 @@ others see the mean of the channels and the whole clip at once: `librosa.pyin`, 
 A voice alone has a table of its own, with octave errors; another tells how often rtsep hears a melody where there is
 none: in drums and in silence.
 
-The parameters of the melody were tuned on these very items, so that nothing here is unseen; during tuning the two
-halves (alternate items) scored alike.
+The network was trained on synthetic singers and songs, on none of DATA, and the search for its pitch was tuned on such
+songs held out; but it was chosen among several by these very items. The parameters of the classic melody were tuned on
+these very items; during tuning the two halves (alternate items) scored alike.
 """
 
 import argparse
@@ -28,13 +30,17 @@ import librosa
 import mir_eval
 import numpy as np
 import soxr
-from items import DRUM_PARTS, DRUMS, RATE, items, means, read, true_f0, two
+from items import DRUM_PARTS, DRUMS, RATE, STREAMING, items, means, read, true_f0, two
 from table import RESULTS, publish, write_json
 
 from rtsep.engine import Engine
 from rtsep.settings import Settings
 
-STREAMING = ("live", "balanced", "quality")
+OURS = {
+    **{mode: (Settings(mode=mode), {}) for mode in STREAMING},
+    "balanced, voice": (Settings(mode="balanced"), {"melody.lead": "voice"}),
+    **{f"{mode}, classic": (Settings(mode=mode, masks="classic"), {}) for mode in STREAMING},
+}
 FIGURES = {
     "Raw Pitch Accuracy": "raw pitch",
     "Raw Chroma Accuracy": "raw chroma",
@@ -46,9 +52,9 @@ PITCH, CHROMA, OVERALL = (list(FIGURES.values()).index(name) for name in ("raw p
 PYIN_RATE = 22050
 
 
-def by_rtsep(mix, mode, **parameters):
+def by_rtsep(mix, settings, parameters):
     """Times in seconds and F0 in Hz of each frame; negative where the melody is called unvoiced."""
-    engine = Engine(Settings(mode=mode))
+    engine = Engine(settings)
     engine.parameters.update(parameters)
     engine.prepare(sample_rate=RATE, channels=mix.shape[1])
     hop, meters = engine.sizes.hop_size, engine.meters
@@ -82,7 +88,7 @@ def by_melodia(mix, **options):
 
 def methods(with_pyin):
     """Functions of a mix (samples, channels) that give times and F0, by name."""
-    found = {mode: lambda mix, mode=mode: by_rtsep(mix, mode) for mode in STREAMING}
+    found = {name: lambda mix, chosen=chosen: by_rtsep(mix, *chosen) for name, chosen in OURS.items()}
     if with_pyin:
         found["pYIN"] = by_pyin
     if importlib.util.find_spec("essentia"):
@@ -115,10 +121,10 @@ def drums(data, seconds):
 
 
 def unpitched(data, seconds):
-    """A row per sound without a melody: the share of frames in which each mode hears one."""
+    """A row per sound without a melody: the share of frames in which each of OURS hears one."""
     sounds = {"silence": np.zeros((int(seconds * RATE), 1), np.float32), **dict(drums(data, seconds))}
     for name, sound in sounds.items():
-        yield [name, *(f"{np.mean(by_rtsep(sound, mode)[1] > 0):.1%}" for mode in STREAMING)]
+        yield [name, *(f"{np.mean(by_rtsep(sound, *chosen)[1] > 0):.1%}" for chosen in OURS.values())]
 
 
 def main():
@@ -155,9 +161,7 @@ def main():
     for name, found in alone.items():
         rows = [[one, *percent([*found[one], found[one][CHROMA] - found[one][PITCH]])] for one in followers]
         tables.append((f"A voice alone, %: {name}", ["", *FIGURES.values(), "octave errors"], rows))
-    tables.append(
-        ("Voiced frames where there is no melody", ["", *STREAMING], [*unpitched(options.data, options.seconds)])
-    )
+    tables.append(("Voiced frames where there is no melody", ["", *OURS], [*unpitched(options.data, options.seconds)]))
     publish(options.out / "melody.md", tables)
     write_json(options.json, {"mixed": mixed, "alone": alone})
 
