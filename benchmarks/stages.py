@@ -1,12 +1,15 @@
 """Microseconds per hop of each stage, of the parts of the melody, and of the medians against scipy.ndimage.
 
-    python benchmarks/stages.py [--mode balanced] [--rate 48000] [--channels 2] [--seconds 10] [--json FILE]
+    python benchmarks/stages.py [--modes live balanced quality] [--rate 48000] [--channels 2] [--seconds 10]
 
 Stages are measured inside a compiled loop, so that no call from Python is in the figures; they include about
 0.03 us for reading the clock. All figures of one run belong together: compare ratios, not runs. The noise of a
-room, key (three semitones up), microphone and limiter are on here, which they are not by default. The melody may cost
-200 us of a hop of 256 samples at 48 kHz, and 120 us of one of 128; it is heard afresh only every few hops where they
-are short.
+room, key (three semitones up), microphone and limiter are on here, which they are not by default. Melody and masks are
+measured both ways, by the networks (of any lead) and the classic one, each melody with a memory of its own.
+
+The rows "all" are no sums, but the engine as it is by default, one hop after another: with learned masks, which take
+the pitch of the one network and the masks of the other, and with classic ones. The melody is heard afresh only every
+few hops where they are short; those hops are the dear ones.
 """
 
 import argparse
@@ -17,8 +20,23 @@ from engine import measure_blocks, rooms
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
-from rtsep.dsp import hpss, key, learned, limiter, masks, melody, meters, microphone, mix, noise, salience, stft
-from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _HIGH, _LOW, _SEPARATION, Engine, _read_faders
+from rtsep.dsp import (
+    hpss,
+    key,
+    learned,
+    limiter,
+    masks,
+    melody,
+    meters,
+    microphone,
+    mix,
+    noise,
+    panning,
+    pitchnet,
+    salience,
+    stft,
+)
+from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _HIGH, _LOW, _PAN, _SEPARATION, _WIDTH, Engine, _read_faders
 from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 
@@ -27,9 +45,11 @@ STAGES = (
     "mix",
     "analyze",
     "noise",
-    "hpss",
-    "melody",
-    "masks",
+    "medians",
+    "place",
+    "melody by salience",
+    "melody by network",
+    "classic masks",
     "learned masks",
     "synthesize",
     "key",
@@ -38,13 +58,19 @@ STAGES = (
     "meters",
 )
 SUMMARY = ("mean", "median", "99.9 %", "worst")
-MELODY = ("salience", "tracking", "comb", "all, per hop")
+SALIENCE, ANY_LEAD = -1, 1
+"""Who tells the pitch: `head` of `melody.process`."""
+
+MELODY = ("salience", "network", "tracking", "comb", "all, per hop")
 PEER_US = 223  # HPSSClient of FluCoMa (flucoma-core 0626d7a3, C++, double), on such a machine in another run
 
 
 @kernel
-def measure_stages(state, sound, voice, output, stems, times):
-    """Times (stages, hops) in seconds of a hop through each stage, in the order of `engine.process`."""
+def measure_stages(state, twin, sound, voice, output, stems, times):
+    """Times (stages, hops) in seconds of a hop through each stage, in the order of `engine.process`.
+
+    `twin` is another state of its melody, for salience.
+    """
     hop, targets = state.dry.shape[0], state.targets
     one = np.float32(1)
     _read_faders(state)
@@ -64,9 +90,13 @@ def measure_stages(state, sound, voice, output, stems, times):
         _next(taken, 4)
         hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
         _next(taken, 5)
-        newest, due = state.stft.spectra[state.stft.newest[0]], state.hpss.history[hpss.due(state.hpss)]
-        melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, -1, state.share)
+        newest, due = state.stft.spectra[row], state.hpss.history[hpss.due(state.hpss)]
+        panning.process(newest, targets[_PAN], targets[_WIDTH], state.placed, state.place)
         _next(taken, 6)
+        melody.process(twin, newest, due, targets[_LOW], targets[_HIGH], 0, SALIENCE, state.share)
+        _next(taken, 7)
+        melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, ANY_LEAD, state.share)
+        _next(taken, 8)
         masks.process(
             state.harmonic,
             state.percussive,
@@ -77,21 +107,22 @@ def measure_stages(state, sound, voice, output, stems, times):
             targets[_BINARY],
             state.masks,
         )
-        _next(taken, 7)
+        _next(taken, 9)
         learned.process(
             state.learned, due, state.melody.place, state.melody.weight, state.melody.gate[0], state.share, state.whole
         )
-        _next(taken, 8)
-        stft.synthesize(state.stft, state.masks)
-        _next(taken, 9)
-        key.process(state.key, np.float32(3), output)
+        masks.place(state.place, state.whole)
         _next(taken, 10)
-        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
+        stft.synthesize(state.stft, state.masks)
         _next(taken, 11)
-        limiter.process(state.limiter, one, output)
+        key.process(state.key, np.float32(3), output)
         _next(taken, 12)
+        microphone.process(state.microphone, one, np.float32(80), np.float32(0), np.float32(0.25), voice, output)
+        _next(taken, 13)
+        limiter.process(state.limiter, one, output)
+        _next(taken, 14)
         meters.process(state.meters, block, output, stems)
-        taken[12] += clock()
+        taken[14] += clock()
 
 
 @kernel
@@ -103,8 +134,8 @@ def _next(taken, stage):
 
 
 @kernel
-def measure_melody(state, twin, sound, times):
-    """Times (parts, hops) in seconds of MELODY; `twin` is another state of its salience. Unheard hops are nan."""
+def measure_melody(state, twin, head, sound, times):
+    """Times (parts, hops) in seconds of MELODY by `head`; `twin` is another state of it. What does not run is nan."""
     hop, low, high = state.dry.shape[0], state.targets[_LOW], state.targets[_HIGH]
     inner = state.melody
     times[:] = np.nan
@@ -115,16 +146,22 @@ def measure_melody(state, twin, sound, times):
         newest, due = state.stft.spectra[state.stft.newest[0]], state.hpss.history[hpss.due(state.hpss)]
         hearing = inner.hops[0] == 0
         started = clock()
-        salience.process(twin, newest, inner.fresh, inner.best)
+        if hearing:
+            salience.process(twin.salience, newest, twin.fresh, twin.best)
+        heard = clock()
+        if hearing and head >= 0:
+            pitchnet.process(twin.pitchnet, newest, head, twin.likelihood)
         alone = clock()
-        melody.process(inner, newest, due, low, high, 0, -1, state.share)
+        melody.process(inner, newest, due, low, high, 0, head, state.share)
         whole = clock()
         inner.hops[0] += 1  # the same hop once more, which hears nothing new: the comb
-        melody.process(inner, newest, due, low, high, 0, -1, state.share)
+        melody.process(inner, newest, due, low, high, 0, head, state.share)
         combed = clock() - whole
-        times[2, t], times[3, t] = combed, whole - alone
+        times[3, t], times[4, t] = combed, whole - alone
         if hearing:
-            times[0, t], times[1, t] = alone - started, whole - alone - combed - (alone - started)
+            times[0, t], times[2, t] = heard - started, whole - alone - combed - (alone - started)
+        if hearing and head >= 0:
+            times[1, t] = alone - heard
 
 
 @kernel
@@ -147,27 +184,39 @@ def prepared(settings, rate, channels):
 
 def stages(mode, rate, channels, seconds):
     """Times (stages, hops) in microseconds, after a first second to warm up."""
-    engine, (_, output, stems) = prepared(Settings(mode=mode, transpose=True, room=True), rate, channels)
+    settings = Settings(mode=mode, transpose=True, room=True)
+    engine, (_, output, stems) = prepared(settings, rate, channels)
+    twin = prepared(settings, rate, channels)[0].state.melody
     sound = song(channels, seconds * rate / 44100)
     hop = engine.sizes.hop_size
     voice = np.ascontiguousarray(sound[:hop, :1])
     noise.fill(engine.state.noise, np.full((1, len(engine.state.magnitude)), 0.1))
     times = np.zeros((len(STAGES), len(sound) // hop))
-    measure_stages(engine.state, sound, voice, output, stems, times[:, : rate // hop])
-    measure_stages(engine.state, sound, voice, output, stems, times)
+    measure_stages(engine.state, twin, sound, voice, output, stems, times[:, : rate // hop])
+    measure_stages(engine.state, twin, sound, voice, output, stems, times)
     return engine, times * 1e6
 
 
-def parts_of_melody(mode, seconds, rate=48000):
+def whole_engine(mode, masks, rate, channels, seconds):
+    """Microseconds (hops,) of the engine as it is by default but for its `masks`, on blocks of one hop."""
+    engine, arrays = prepared(Settings(mode=mode, masks=masks), rate, channels)
+    sound = song(channels, seconds * rate / 44100)
+    times = np.zeros(len(sound) // engine.sizes.hop_size)
+    for _ in range(2):
+        measure_blocks(engine.state, sound, *arrays, times)
+    return times * 1e6
+
+
+def parts_of_melody(mode, head, seconds, rate=48000):
     """The hop in samples, and times (parts, hops) in microseconds of the melody of stereo sound."""
     engine, _ = prepared(Settings(mode=mode), rate, 2)
+    twin = prepared(Settings(mode=mode), rate, 2)[0].state.melody
     sound = song(2, seconds * rate / 44100)
-    sizes = engine.sizes
-    twin = salience.prepare(rate, sizes.window_size, sizes.hop_size)
-    times = np.zeros((len(MELODY), len(sound) // sizes.hop_size))
+    hop = engine.sizes.hop_size
+    times = np.zeros((len(MELODY), len(sound) // hop))
     for _ in range(2):
-        measure_melody(engine.state, twin, sound, times)
-    return sizes.hop_size, times * 1e6
+        measure_melody(engine.state, twin, head, sound, times)
+    return hop, times * 1e6
 
 
 def whole_hop(runs, seconds):
@@ -230,7 +279,7 @@ def medians_against_scipy(runs, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=MODES, default="balanced")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=["live", "balanced", "quality"])
     parser.add_argument("--rate", type=int, default=48000)
     parser.add_argument("--channels", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10)
@@ -238,26 +287,32 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
 
-    engine, times = stages(options.mode, options.rate, options.channels, options.seconds)
-    deadline = engine.sizes.hop_size / options.rate * 1e6
-    rows, data = [], {}
-    for name, taken in [*zip(STAGES, times, strict=True), ("all", times.sum(0))]:
-        data[name] = figures = summary(taken)
-        rows.append([name, *(f"{figure:.1f}" for figure in figures), f"{figures[0] / deadline:.2%}"])
-    sizes = engine.sizes
-    show(
-        f"Microseconds per hop: {options.mode}, {options.rate} Hz, {options.channels} channels, "
-        f"window {sizes.window_size}, hop {sizes.hop_size} ({deadline:.0f} us), {times.shape[1]} hops",
-        ["stage", *SUMMARY, "share of the deadline"],
-        rows,
-    )
+    data = {}
+    for mode in options.modes:
+        engine, times = stages(mode, options.rate, options.channels, options.seconds)
+        rows, deadline = [], engine.sizes.hop_size / options.rate * 1e6
+        lines = [*zip(STAGES, times, strict=True)]
+        for kind in ("learned", "classic"):
+            lines.append((f"all, {kind}", whole_engine(mode, kind, options.rate, options.channels, options.seconds)))
+        for name, taken in lines:
+            data[f"{mode} {name}"] = figures = summary(taken)
+            rows.append([name, *(f"{figure:.1f}" for figure in figures), f"{figures[0] / deadline:.2%}"])
+        sizes = engine.sizes
+        show(
+            f"Microseconds per hop: {mode}, {options.rate} Hz, {options.channels} channels, "
+            f"window {sizes.window_size}, hop {sizes.hop_size} ({deadline:.0f} us), {times.shape[1]} hops",
+            ["stage", *SUMMARY, "mean: share of the deadline"],
+            rows,
+        )
 
     rows = []
-    for mode in ("live", "balanced", "quality"):
-        hop, times = parts_of_melody(mode, options.seconds)
-        for name, taken in zip(MELODY, times, strict=True):
-            data[f"{mode} {name}"] = figures = summary(taken[np.isfinite(taken)])
-            rows.append([f"{mode}, hop {hop}: {name}", *(f"{figure:.1f}" for figure in figures)])
+    for mode in [mode for mode in options.modes if Settings(mode=mode).melody]:
+        for who, head in (("network", ANY_LEAD), ("salience", SALIENCE)):
+            hop, times = parts_of_melody(mode, head, options.seconds)
+            for name, taken in zip(MELODY, times, strict=True):
+                if np.isfinite(taken).any():
+                    data[f"{mode} by {who}: {name}"] = figures = summary(taken[np.isfinite(taken)])
+                    rows.append([f"{mode}, hop {hop}, by {who}: {name}", *(f"{figure:.1f}" for figure in figures)])
     show("Microseconds of the melody, 48 kHz, stereo, each time that the part runs", ["part", *SUMMARY], rows)
 
     peers = medians_against_scipy(options.runs, options.seconds)
