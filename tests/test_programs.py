@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,7 +33,11 @@ def run(script, *arguments, **options):
 @pytest.mark.parametrize(
     "script, arguments, titles",
     [
-        ("stages.py", ["--seconds", "0.6", "--runs", "1"], ["Microseconds per hop", "Medians of 17", "A whole hop"]),
+        (
+            "stages.py",
+            ["--seconds", "0.6", "--runs", "1"],
+            ["hop: live", "hop: quality", "all, learned", "all, classic", "by network: comb", "Medians", "A whole"],
+        ),
         (
             "engine.py",
             [
@@ -48,7 +53,7 @@ def run(script, *arguments, **options):
                 "1",
                 "--skip-start",
             ],
-            ["Latency in samples", "State of a stereo engine", "In detail", "Share of one core"],
+            ["Latency in samples", "State of a stereo engine", "In detail", "balanced, classic", "Share of one core"],
         ),
         ("callback.py", ["--seconds", "0.2"], ["Blocks of 128 lost"]),
         ("nmf.py", ["--seconds", "1", "--runs", "1"], ["The default solver"]),
@@ -77,9 +82,9 @@ def data(tmp_path):
 @pytest.mark.parametrize(
     "script, arguments, figures, files",
     [
-        ("quality.py", [], 7, {"quality.md", "quality.png"}),  # mixture, four modes, librosa, oracle
-        ("lead.py", ["--seconds", "2"], 7, {"lead.md"}),  # mixture, three modes, true F0, cascade, oracle
-        ("melody.py", ["--seconds", "2", "--no-pyin"], 0, {"melody.md"}),
+        ("quality.py", [], 10, {"quality.md", "quality.png"}),  # mixture, four modes, classic, librosa, oracle
+        ("lead.py", ["--seconds", "2"], 11, {"lead.md"}),  # mixture, three modes and true F0 twice, cascade, oracle
+        ("melody.py", ["--seconds", "2", "--no-pyin"], 14, {"melody.md"}),  # seven of ours, three figures each
     ],
 )
 def test_a_benchmark_of_quality_prints_its_table(tmp_path, data, script, arguments, figures, files):
@@ -87,6 +92,29 @@ def test_a_benchmark_of_quality_prints_its_table(tmp_path, data, script, argumen
     row = next(line for line in printed.splitlines() if "con_bundled_song" in line)
     assert row.count("/") >= figures
     assert files <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_items_that_a_method_makes_worse_are_named(tmp_path, data):
+    shutil.copytree(data / "con_bundled_song", data / "con_no_drums")
+    path = data / "con_no_drums" / "meta.json"
+    meta = json.loads(path.read_text())
+    for stem in meta["stems"]:
+        stem["role"] = {"bass": "drums", "drums": "bass"}.get(stem["role"], stem["role"])
+    path.write_text(json.dumps(meta))
+    printed = run("benchmarks/quality.py", data, "--out", tmp_path)
+    rows = [line for line in printed.splitlines() if line.startswith("| balanced ")]
+    assert len(rows) == 1 and "con_no_drums (-" in rows[0] and "con_bundled_song" not in rows[0]
+
+
+def test_without_a_group_of_inputs_networks_do_worse(tmp_path, data):
+    printed = run("benchmarks/ablation.py", data, "--out", tmp_path, "--seconds", "2")
+    row = next(line for line in printed.splitlines() if "without frequency" in line)
+    assert row.count(" -") == 4 and "without spectrum" in printed and (tmp_path / "ablation.md").exists()
+
+
+def test_masks_are_drawn(tmp_path, data):
+    run("benchmarks/pictures.py", data, "--out", tmp_path, "--seconds", "1")
+    assert (tmp_path / "con_bundled_song.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_benchmark_of_parts_prints_its_tables(tmp_path):
