@@ -92,8 +92,8 @@ def deaf_to_maps(network, group, means):
     return network._replace(first=first, first_bias=bias, context=context)
 
 
-def measured(folder, roles, seconds, settings):
-    """FIGURES of an item, dB and percent; nan where there are none."""
+def measured(folder, roles, seconds, settings, followed):
+    """FIGURES of an item, dB and percent; nan where there are none, and for the pitch where it is not `followed`."""
     stems, _ = read(folder, seconds, RATE)
     mix, found = sum(stems.values()), dict.fromkeys(FIGURES, np.nan)
     parts = separate(
@@ -106,7 +106,7 @@ def measured(folder, roles, seconds, settings):
     if has_lead(roles):
         lead, backing = two(stems, LEADS)
         found["lead"], found["backing"] = si_sdr(lead, parts["melody"]), si_sdr(backing, parts["accompaniment"])
-        if (folder / "f0.csv").exists():
+        if followed and (folder / "f0.csv").exists():
             scores = mir_eval.melody.evaluate(*true_f0(folder, len(mix) / RATE), *by_rtsep(mix, settings, {}))
             found |= {name: 100 * scores[name] for name in PITCH[2:]}
     return [found[name] for name in FIGURES]
@@ -135,7 +135,8 @@ def main():
             path = Path(folder) / f"{name}.npz"  # of its own: files are read but once
             networks.save(path, heard)
             settings = Settings(mode=MODE, networks=str(path))
-            data[name] = np.array([measured(*item, options.seconds, settings) for item in chosen])
+            followed = name not in by_feature  # whose pitch is that of the whole
+            data[name] = np.array([measured(*item, options.seconds, settings, followed) for item in chosen])
     means = {name: np.nanmean(figures, axis=0) for name, figures in data.items()}
     counts = np.isfinite(data["whole"]).sum(0)
     tables = []
