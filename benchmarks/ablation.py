@@ -137,7 +137,7 @@ def main():
             settings = Settings(mode=MODE, networks=str(path))
             followed = name not in by_feature  # whose pitch is that of the whole
             data[name] = np.array([measured(*item, options.seconds, settings, followed) for item in chosen])
-    means = {name: np.nanmean(figures, axis=0) for name, figures in data.items()}
+        means = {name: np.nanmean(figures, axis=0) for name, figures in data.items()}
     counts = np.isfinite(data["whole"]).sum(0)
     tables = []
     for title, groups, names in (
