@@ -30,6 +30,9 @@ LEARNED, LEFT = 78, 16
 LEARNED_EXPONENT = 1.5
 """Of their masks: templates of two seconds are rough, and softer masks forgive more."""
 
+_AHEAD_S = 0.06
+"""Look-ahead from which on the masks are those of a network that was trained with it."""
+
 _NOTHING, _MIX, _AHEAD = -1, -2, -3  # what templates split: the mix into parts alone, or into parts and what is left
 _FADER = ("gain_db", "mute", "solo")
 _GAIN, _MUTE, _SOLO = range(3)
@@ -160,7 +163,7 @@ def _tell_apart(state, by_network):
     if by_network:
         learned.process(
             state.learned,
-            state.hpss.history[hpss.due(state.hpss)],
+            state.magnitude,
             state.melody.place,
             state.melody.weight,
             state.melody.gate[0],
@@ -439,7 +442,13 @@ class Engine:
                 regions,
                 enabled=self.settings.melody,
             ),
-            learned=learned.prepare(sample_rate, sizes.window_size, sizes.hop_size, trained.masks),
+            learned=learned.prepare(
+                sample_rate,
+                sizes.window_size,
+                sizes.hop_size,
+                trained.ahead if sizes.lookahead_frames * sizes.hop_size >= _AHEAD_S * sample_rate else trained.masks,
+                sizes.lookahead_frames,
+            ),
             nmf=_split_by(templates, len(self.settings.learn), bins),
             mix=mix.prepare(sample_rate, sizes.hop_size, len(stems)),
             key=key.prepare(sample_rate, channels),

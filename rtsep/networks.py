@@ -16,6 +16,7 @@ import numpy as np
 
 from . import disk
 from .dsp import learned, pitchnet
+from .dsp.learned import AHEAD, FEATURES
 from .errors import BadInput
 
 FORMAT = 2
@@ -30,6 +31,7 @@ class Networks(NamedTuple):
 
     pitch: pitchnet.Network
     masks: learned.Network
+    ahead: learned.Network  # masks that may wait for the frames that follow
 
 
 @cache
@@ -49,8 +51,11 @@ def load(path: str | os.PathLike[str] = OURS) -> Networks:
             version = json.loads(archive["header"].item())["format"]
             if version == FORMAT:
                 pitch = pitchnet.Network(*(archive[f"pitch.{name}"] for name in pitchnet.Network._fields))
-                masks = learned.Network(*(archive[f"masks.{name}"] for name in learned.Network._fields))
-                return _checked(Networks(pitch, masks))
+                masks, ahead = (
+                    learned.Network(*(archive[f"{one}.{name}"] for name in learned.Network._fields))
+                    for one in ("masks", "ahead")
+                )
+                return _checked(Networks(pitch, masks, ahead))
     except BadInput as error:
         raise BadInput(f"{path} cannot be used: {error}") from None
     except Exception as error:  # of many kinds, some of them only in damaged files
@@ -61,7 +66,11 @@ def load(path: str | os.PathLike[str] = OURS) -> Networks:
 def untrained() -> Networks:
     """Networks that know nothing, for an engine that has none."""
     pitch = pitchnet.Network(*(np.zeros(shape, np.float32) for shape in pitchnet.shapes_of((1, 1, 1, 1), 0, 1, 1)))
-    return Networks(pitch, learned.Network(*(np.zeros(shape, np.float32) for shape in learned.shapes_of(4, 4, 4))))
+    masks, ahead = (
+        learned.Network(*(np.zeros(shape, np.float32) for shape in learned.shapes_of(features, 4, 4, 4)))
+        for features in (FEATURES, FEATURES + AHEAD)
+    )
+    return Networks(pitch, masks, ahead)
 
 
 def save(path: str | os.PathLike[str], networks: Networks, **about: object) -> None:
@@ -79,7 +88,8 @@ def save(path: str | os.PathLike[str], networks: Networks, **about: object) -> N
 def _checked(networks: Networks) -> Networks:
     for network, wanted in (
         (networks.pitch, pitchnet.shapes(networks.pitch)),
-        (networks.masks, learned.shapes(networks.masks)),
+        (networks.masks, learned.shapes(networks.masks, FEATURES)),
+        (networks.ahead, learned.shapes(networks.ahead, FEATURES + AHEAD)),
     ):
         found = tuple(array.shape for array in network)
         if found != wanted:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from ..kernel import kernel
 from .masks import HARMONY, MELODY, PERCUSSIVE
 
-FEATURES = 21
+FEATURES, AHEAD = 21, 6
+"""What is heard of a band, and what more where the masks may wait for the frames that follow."""
+
 REACH = 4
 """Bands, the farthest neighbor that a layer asks."""
 
@@ -28,6 +30,8 @@ _SINGLE_HZ, _TOGETHER = 4000.0, 4  # above, so many bins share a band
 _AVERAGES_S = (0.01, 0.03, 0.09, 0.25, 1.5)
 _STEADY, _SLOW = 2, 4  # which of them is compared with its neighbors, and follows the level
 _AGO_S = (0.0174, 0.0464, 0.0116)  # the last is the level's
+_SOON_S, _MEANS_S = (0.006, 0.0174, 0.0464), (0.03, 0.07)  # what follows, at once and on an average; the level's is
+_LEVELS = 1  # that of `_SOON_S`
 _AROUND_HZ = (125.0, 300.0, 750.0)
 _FALL_S = 3.0  # how slowly the loudest level is forgotten
 _FAINT = 1e-4  # part of it that no longer counts, and magnitude that never does
@@ -38,7 +42,7 @@ _WIDTH, _WIDENING = 2.4, 0.005  # half of a harmonic's lobe in bins, and what it
 class Network(NamedTuple):
     """Trained weights; all sizes but the number of features, taps and masks are free multiples of four."""
 
-    first: NDArray[np.float32]  # (rows, FEATURES)
+    first: NDArray[np.float32]  # (rows, FEATURES), or (rows, FEATURES + AHEAD)
     second: NDArray[np.float32]  # (rows, rows of the first, 3) to the band below, the band and the one above
     third: NDArray[np.float32]  # (rows, rows of the second, 3) to the band REACH below, the band, the one REACH above
     last: NDArray[np.float32]  # (3, rows of the third) in the order of the masks
@@ -48,14 +52,14 @@ class Network(NamedTuple):
     last_bias: NDArray[np.float32]
 
 
-def shapes(network: Network) -> tuple[tuple[int, ...], ...]:
+def shapes(network: Network, features: int) -> tuple[tuple[int, ...], ...]:
     """The shapes that the arrays of `network` must have, given how many rows its layers have: multiples of four."""
-    return shapes_of(*(-(-len(layer) // 4) * 4 for layer in network[:3]))
+    return shapes_of(features, *(-(-len(layer) // 4) * 4 for layer in network[:3]))
 
 
-def shapes_of(one: int, two: int, three: int) -> tuple[tuple[int, ...], ...]:
-    """The shapes of a network whose layers have so many rows."""
-    return (one, FEATURES), (two, one, 3), (three, two, 3), (3, three), (one,), (two,), (three,), (3,)
+def shapes_of(features: int, one: int, two: int, three: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes of a network of so many `features` whose layers have so many rows."""
+    return (one, features), (two, one, 3), (three, two, 3), (3, three), (one,), (two,), (three,), (3,)
 
 
 class State(NamedTuple):
@@ -64,6 +68,8 @@ class State(NamedTuple):
     around: int64[:, :, ::1]  # (spans, bands, 2) first band of those around each, and the band after the last
     place: float32[::1]  # (bands,) logarithm of the frequency
     ago: int64[::1]  # (3,) frames
+    lookahead: int64[::1]  # (1,) frames that come before a frame is masked
+    soon: int64[::1]  # (5,) frames to what follows, and in the means of it
     kept: float32[::1]  # (averages,) part that an average keeps from one frame to the next
     fall: float32[::1]  # (1,) part that the loudest level keeps
     first: float32[:, :, :, ::1]  # (rows / 4, inputs / 3, 4, 3) weights as `_layer` takes them
@@ -92,8 +98,11 @@ class State(NamedTuple):
     three: float32[:, ::1]
 
 
-def prepare(sample_rate: float, window_size: int, hop_size: int, network: Network) -> State:
-    """A state for magnitudes of windows of `window_size` samples that come every `hop_size` samples."""
+def prepare(sample_rate: float, window_size: int, hop_size: int, network: Network, lookahead: int = 0) -> State:
+    """A state for magnitudes of windows of `window_size` samples that come every `hop_size` samples.
+
+    Each is masked when `lookahead` more have come.
+    """
     bins, bin_hz, step_s = window_size // 2 + 1, sample_rate / window_size, hop_size / sample_rate
     single = min(round(_SINGLE_HZ / bin_hz), bins)
     edges = np.array([*range(single), *range(single, bins, _TOGETHER), bins])
@@ -101,11 +110,15 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, network: Networ
     bands, padded = len(hz), len(hz) + 2 * REACH
     ago = np.maximum(np.rint(np.array(_AGO_S) / step_s), 1).astype(np.int64)
     rows = [len(layer) for layer in network[:3]]
+    soon = np.rint(np.array(_SOON_S + _MEANS_S) / step_s).astype(np.int64)
+    frames = ago.max() + 1 + lookahead
     return State(
         edges=edges,
         around=np.array([_around(hz, reach_hz) for reach_hz in _AROUND_HZ]),
         place=(np.log2(hz / 1000 + 0.02) / 4).astype(np.float32),
         ago=ago,
+        lookahead=np.array([lookahead]),
+        soon=np.clip(soon, min(lookahead, 1), lookahead),
         kept=np.exp(-step_s / np.array(_AVERAGES_S)).astype(np.float32),
         fall=np.exp(np.array([-step_s / _FALL_S])).astype(np.float32),
         first=_fours(network.first.reshape(rows[0], -1, 3)),
@@ -118,15 +131,15 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, network: Networ
         last_bias=network.last_bias,
         frame=np.zeros(1, np.int64),
         loudest=np.zeros(1, np.float32),
-        past=np.zeros((ago.max() + 1, bands), np.float32),
-        level=np.zeros(ago.max() + 1, np.float32),
+        past=np.zeros((frames, bands), np.float32),
+        level=np.zeros(frames, np.float32),
         average=np.zeros((len(_AVERAGES_S), bands), np.float32),
         slow=np.zeros(2, np.float32),
         now=np.zeros(bands, np.float32),
         total=np.zeros(bands + 1, np.float32),
         mean=np.zeros(bands, np.float32),
         comb=np.zeros(bins, np.float32),
-        features=np.zeros((FEATURES, padded), np.float32),
+        features=np.zeros((network.first.shape[1], padded), np.float32),
         one=np.zeros((rows[0], padded), np.float32),
         two=np.zeros((rows[1], padded), np.float32),
         three=np.zeros((rows[2], padded), np.float32),
@@ -160,13 +173,15 @@ def reset(state):
 
 @kernel
 def process(state, magnitude, f0, weight, gate, share, masks):
-    """Write `masks` (3, bins: percussive, melody, harmony) of the frame `magnitude` (bins,).
+    """Take the newest `magnitude` (bins,); write `masks` (3, bins: percussive, melody, harmony) of the frame due.
 
-    `f0` (candidates,) are the pitches that the melody may have, in bins, the likeliest first, `weight` (candidates,)
-    how likely each is, `gate` whether there is a melody (0 to 1), and `share` (bins,) what the melody may have.
+    Of that, `f0` (candidates,) are the pitches that the melody may have, in bins, the likeliest first, `weight`
+    (candidates,) how likely each is, `gate` whether there is a melody (0 to 1), `share` (bins,) what it may have.
     """
     _hear(state, magnitude)
     _compare(state)
+    if state.features.shape[0] > FEATURES:
+        _look_ahead(state)
     _pitches(state, f0, weight, gate, share)
     features, one, two, three = state.features, state.one, state.two, state.three
     for o in range(state.first.shape[0]):
@@ -178,38 +193,39 @@ def process(state, magnitude, f0, weight, gate, share, masks):
     _layer(one, state.second, state.second_bias, 1, two)
     _layer(two, state.third, state.third_bias, REACH, three)
     _write(state, masks)
+    state.frame[0] += 1
 
 
 @kernel
 def _hear(state, magnitude):
-    """The logarithms `now`, and all that remembers them."""
+    """The logarithms of the newest frame, those of the frame that is due as `now`, and all that remembers them."""
     edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0]
-    bands, bins = now.shape[0], magnitude.shape[0]
+    bands, bins, rows = now.shape[0], magnitude.shape[0], state.past.shape[0]
+    newest = state.past[frame % rows]
     power = np.float32(0)
     for b in range(bands):
         inside = np.float32(0)
         for k in range(edges[b], edges[b + 1]):
             inside += magnitude[k] * magnitude[k]
-        now[b] = inside / np.float32(edges[b + 1] - edges[b])
+        newest[b] = inside / np.float32(edges[b + 1] - edges[b])
         power += inside
     power /= np.float32(bins)
     state.loudest[0] = max(state.loudest[0] * state.fall[0], math.sqrt(power))
     faint = np.float32(_FAINT) * (state.loudest[0] + np.float32(1))
-    mean = np.float32(0)
     for b in range(bands):
-        now[b] = np.float32(0.5) * math.log(now[b] + faint * faint)
+        newest[b] = np.float32(0.5) * math.log(newest[b] + faint * faint)
+    state.level[frame % rows] = np.float32(0.5) * math.log(power + faint * faint)
+    if frame == 0:
+        state.level[:] = state.level[0]
+        for t in range(1, rows):
+            for b in range(bands):
+                state.past[t, b] = newest[b]
+    due, mean = _row(state, 0), np.float32(0)
+    level = state.level[due]
+    for b in range(bands):
+        now[b] = state.past[due, b]
         mean += now[b]
     mean /= np.float32(bands)
-    level = np.float32(0.5) * math.log(power + faint * faint)
-    if frame == 0:
-        state.level[:] = level
-        for t in range(state.past.shape[0]):
-            for b in range(bands):
-                state.past[t, b] = now[b]
-    row = frame % state.past.shape[0]
-    state.level[row] = level
-    for b in range(bands):
-        state.past[row, b] = now[b]
     # The first frames count alike, so that no average has to come up from nothing.
     early = np.float32(frame) / np.float32(frame + 1)
     for a in range(average.shape[0]):
@@ -218,28 +234,35 @@ def _hear(state, magnitude):
             line[b] = now[b] + kept * (line[b] - now[b])
     slow[0] = mean + min(state.kept[_STEADY], early) * (slow[0] - mean)
     slow[1] = level + min(state.kept[_SLOW], early) * (slow[1] - level)
-    first, last, place = state.features[10], state.features[16], state.place
-    ago = state.level[(row + state.level.shape[0] - state.ago[2]) % state.level.shape[0]] - level
+    _fill(state.features[11], state.level[_row(state, -state.ago[2])] - level)
+    _fill(state.features[12], slow[0] - mean)
+    _fill(state.features[16], slow[1] - level)
     for b in range(bands):
-        p = REACH + b
-        first[p] = place[b]
-        state.features[11, p] = min(max(ago, np.float32(-_MOST)), np.float32(_MOST))
-        state.features[12, p] = min(max(slow[0] - mean, np.float32(-_MOST)), np.float32(_MOST))
-        state.features[13, p] = np.float32(0.3) * (now[b] - level)
-        last[p] = min(max(slow[1] - level, np.float32(-_MOST)), np.float32(_MOST))
-    state.frame[0] = frame + 1
+        state.features[10, REACH + b] = state.place[b]
+        state.features[13, REACH + b] = np.float32(0.3) * (now[b] - level)
+
+
+@kernel
+def _row(state, frames):
+    """The row of the rings that came `frames` after the frame that is due."""
+    rows = state.past.shape[0]
+    return (state.frame[0] - state.lookahead[0] + frames + rows) % rows
+
+
+@kernel
+def _fill(feature, value):
+    """Write what is the same for all bands."""
+    feature[:] = min(max(value, np.float32(-_MOST)), np.float32(_MOST))
 
 
 @kernel
 def _compare(state):
     """The features that compare a band with its own past and with those around."""
     features, now, average, mean = state.features, state.now, state.average, state.mean
-    rows = state.past.shape[0]
-    newest = (state.frame[0] + rows - 1) % rows
     for a in range(average.shape[0]):
         _difference(average[a], now, features[a])
     for i in range(2):
-        _difference(state.past[(newest + rows - state.ago[i]) % rows], now, features[5 + i])
+        _difference(state.past[_row(state, -state.ago[i])], now, features[5 + i])
     for i in range(3):
         _smooth(now, state.around[i], state.total, mean)
         _difference(mean, now, features[7 + i])
@@ -249,9 +272,29 @@ def _compare(state):
 
 
 @kernel
+def _look_ahead(state):
+    """The features that compare a band with what follows."""
+    features, now, mean, soon = state.features[FEATURES:], state.now, state.mean, state.soon
+    for i in range(3):
+        _difference(state.past[_row(state, soon[i])], now, features[i])
+    mean[:] = 0
+    longest, each = soon[4], features[3]
+    for t in range(1, longest + 1):
+        row = state.past[_row(state, t)]
+        for b in range(mean.shape[0]):
+            mean[b] += row[b]
+        if t == soon[3] or t == longest:
+            for b in range(mean.shape[0]):
+                state.total[b] = mean[b] / np.float32(t)
+            _difference(state.total, now, each)
+            each = features[4]
+    _fill(features[5], state.level[_row(state, soon[_LEVELS])] - state.level[_row(state, 0)])
+
+
+@kernel
 def _difference(a, b, feature):
     """Write `a` less `b` (bands,) as a `feature`."""
-    for k in range(a.shape[0]):
+    for k in range(b.shape[0]):
         feature[REACH + k] = min(max(a[k] - b[k], np.float32(-_MOST)), np.float32(_MOST))
 
 

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .. import disk, networks
-from ..dsp import pitchnet
+from ..dsp import learned, pitchnet
+from ..dsp.learned import AHEAD, FEATURES
 from ..engine import warm_up
 from ..errors import BadInput, Unavailable
 from ..networks import Networks
 from . import masks, mixes, pitch
+from .hearing import BALANCED, QUALITY
 from .material import F0, SECONDS, render
 from .progress import Told, step, tenths
 from .songs import cut
@@ -32,13 +34,16 @@ from .songs import cut
 LED, REMEMBERED, HELD = 1220, 320, 40
 """Mixes with known pitch: to learn from, of these so many for the recurrent layer, and others for the scores."""
 
+MODES = {BALANCED: FEATURES, QUALITY: FEATURES + AHEAD}
+"""Those in which masks are learned, in the order of their networks, and how many features are heard there."""
+
 EPOCHS, MEMORY_STEPS, MASKS_STEPS = 4.5, 800, 5250
 OFTEN = 3
 """How often one's own songs count."""
 
 RECIPE = (
     "pitch: cross entropy of single frames, then a recurrent layer on whole mixes; masks: phase-sensitive ones, told "
-    "true pitches with mistakes; AdamW, one cycle each"
+    "true pitches with mistakes, without and with look-ahead; AdamW, one cycle each"
 )
 
 _LED, _PARTED, _HELD = range(3)  # parts of the seeds of mixes
@@ -101,11 +106,11 @@ def run(
         with step("scores", told):
             networks.save(root / "unscored.npz", trained)
             ground, few = Ground(root, seed, held), _part(effort, HELD)
-            led = list(pool.map(partial(_score_pitch, ground, trained.pitch), range(few)))
-            parted = list(pool.map(partial(_score_masks, ground), range(len(held))))
-    scores = pitch.summary(led) | masks.summary(parted)
+            scores = pitch.summary(pool.map(partial(_score_pitch, ground, trained.pitch), range(few)))
+            for mode in MODES:
+                scores |= masks.summary(pool.map(partial(_score_masks, ground, mode), range(len(held))), mode)
     told(json.dumps(scores, indent=1))
-    data = f"{len(material)} items of rendered songs and {len(own)} of the user's, at 44.1 kHz in the mode balanced"
+    data = f"{len(material)} items of rendered songs and {len(own)} of the user's, at 44.1 kHz"
     path = root / "networks.npz"
     networks.save(path, trained, recipe=RECIPE, seed=seed, effort=effort, data=data, scores=scores)
     return path
@@ -122,7 +127,7 @@ def _begin(root: Path, arguments: dict[str, Any]) -> None:
 
 def _train(ground: Ground, pool: ProcessPoolExecutor, effort: float, told: Told) -> Networks:
     root, seed, items = ground
-    net, memory, parts = pitch.Net(), pitch.Memory(), masks.Net(*masks.ROWS)
+    net, memory = pitch.Net(), pitch.Memory()
     count = _part(effort, LED)
     with step(f"{count} mixes with known pitch", told):
         led = list(tenths(pool.map(partial(_led, ground), range(count)), count, told))
@@ -132,12 +137,15 @@ def _train(ground: Ground, pool: ProcessPoolExecutor, effort: float, told: Told)
         whole, steps = range(_part(effort, REMEMBERED)), _part(effort, MEMORY_STEPS)
         hear = partial(_remembered, ground, pitch.network(net, memory))
         _learn(root / "memory.pt", memory, lambda: pitch.train_memory([*pool.map(hear, whole)], seed, steps, told))
-    networks.save(root / "pitch.npz", Networks(pitch.network(net, memory), networks.untrained().masks))
-    with step(f"{len(items)} mixes with known stems", told):
-        parted = list(tenths(pool.map(partial(_parted, ground), range(len(items))), len(items), told))
-    with step("training the network of masks", told):
-        _learn(root / "masks.pt", parts, lambda: masks.train(parted, seed, _part(effort, MASKS_STEPS), told))
-    return Networks(pitch.network(net, memory), parts.network())
+    trained = networks.untrained()._replace(pitch=pitch.network(net, memory))
+    networks.save(root / "pitch.npz", trained)
+    parted = {}
+    for mode in MODES:
+        with step(f"{len(items)} mixes with known stems, {mode}", told):
+            parted[mode] = list(tenths(pool.map(partial(_parted, ground, mode), range(len(items))), len(items), told))
+    with step("training the networks of masks", told):
+        learn = partial(_learned, root, seed, _part(effort, MASKS_STEPS))
+        return Networks(trained.pitch, *pool.map(learn, MODES, parted.values()))
 
 
 def _part(effort: float, count: int) -> int:
@@ -150,6 +158,12 @@ def _learn(path: Path, net: nn.Module, train: Callable[[], nn.Module]) -> None:
         weights = train().state_dict()
         _write(path, lambda file: torch.save(weights, file))
     net.load_state_dict(torch.load(path, weights_only=True))
+
+
+def _learned(root: Path, seed: int, steps: int, mode: str, parted: list[Path]) -> learned.Network:
+    net = masks.Net(MODES[mode], *masks.ROWS)
+    _learn(root / f"masks-{mode}.pt", net, lambda: masks.train(parted, seed, steps))
+    return net.network()
 
 
 def _write(path: Path, save: Callable[[IO[bytes]], None]) -> None:
@@ -173,12 +187,13 @@ def _led(ground: Ground, number: int) -> Path:
     return path
 
 
-def _parted(ground: Ground, number: int) -> Path:
-    path = ground.root / "parted" / f"{number:05}.npy"
+def _parted(ground: Ground, mode: str, number: int) -> Path:
+    path = ground.root / f"parted-{mode}" / f"{number:05}.npy"
     if not path.exists():
         rng = ground.rng(_PARTED, number)
         mix = mixes.parted(rng, ground.items[number], ground.items)
-        heard = masks.hear(rng, mix, mixes.mistaken(rng, mix.f0, rng.uniform(0, 0.5)), ground.root / "pitch.npz")
+        f0 = mixes.mistaken(rng, mix.f0, rng.uniform(0, 0.5))
+        heard = masks.hear(rng, mix, f0, ground.root / "pitch.npz", mode)
         _write(path, lambda file: np.save(file, heard))
     return path
 
@@ -191,6 +206,6 @@ def _score_pitch(ground: Ground, network: pitchnet.Network, number: int) -> NDAr
     return pitch.score(mixes.led(ground.rng(_HELD, number), ground.items), network)
 
 
-def _score_masks(ground: Ground, number: int) -> NDArray[np.float64]:
+def _score_masks(ground: Ground, mode: str, number: int) -> NDArray[np.float64]:
     mix = mixes.parted(ground.rng(_HELD, number), ground.items[number], ground.items)
-    return masks.score(mix, ground.root / "unscored.npz")
+    return masks.score(mix, ground.root / "unscored.npz", mode)

@@ -1,23 +1,31 @@
-"""What the networks hear of a mix, in the mode that they are trained for: windows, and when they stand where."""
+"""The frames that the networks hear of a mix, in the modes that they are trained for."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
 from ..dsp import windows
-from ..settings import Settings
+from ..settings import Settings, Sizes
 from .effects import RATE, Sound
 
-SIZES = Settings("balanced").sizes(RATE)
-WINDOW = windows.pair(SIZES.window_size, SIZES.synthesis_size, SIZES.hop_size)[0]
-MIDDLE = windows.center(WINDOW)
-"""Samples by which the middle of a frame is older than its end."""
+BALANCED, QUALITY = "balanced", "quality"
+"""The modes: without look-ahead, and with it."""
 
 
-def spectra(sound: Sound, ends: NDArray[np.int64]) -> NDArray[np.complex64]:
+def sizes_of(mode: str) -> Sizes:
+    """Of its frames at the rate of the material."""
+    return Settings(mode).sizes(RATE)
+
+
+def window(sizes: Sizes) -> NDArray[np.float64]:
+    """The analysis window."""
+    return windows.pair(sizes.window_size, sizes.synthesis_size, sizes.hop_size)[0]
+
+
+def spectra(sound: Sound, ends: NDArray[np.int64], sizes: Sizes) -> NDArray[np.complex64]:
     """The engine's frames (frames, channels, bins) of `sound` (samples, channels) that end at the samples `ends`."""
-    size = SIZES.window_size
+    size = sizes.window_size
     padded = np.pad(sound, ((size, 0), (0, 0)))
     frames = np.stack([padded[end : end + size].T for end in ends])
-    found: NDArray[np.complex64] = rfft(frames * WINDOW.astype(np.float32))
+    found: NDArray[np.complex64] = rfft(frames * window(sizes).astype(np.float32))
     return found

@@ -5,7 +5,7 @@ counts the same however hard it is. The pitches that it hears are true ones with
 score is: had it the tracker's own, it would learn to tell the synthetic voices by their sound and believe no pitch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..dsp import learned
-from ..dsp.learned import FEATURES, REACH
+from ..dsp.learned import REACH
 from ..engine import Engine, State, process, room
 from ..offline.evaluate import si_sdr
 from ..settings import STEMS, Settings
 from .effects import RATE, Sound
-from .hearing import SIZES, spectra
+from .hearing import sizes_of, spectra
 from .material import F0
 from .mixes import Parted
-from .progress import Told, tenths
 
-EVERY = 16
-"""Frames from one that is learned from to the next: 46 ms."""
+EVERY_S = 0.046
+"""Seconds from one frame that is learned from to the next."""
 
 ROWS = (40, 40, 24)
 MIXES, FRAMES = 8, 8
 """Of a step: so many frames of so many mixes."""
 
-_FIRST = 150  # frames that are not learned from
+_WANTED = 3  # rows behind the features
 _RATE = 4e-3  # the highest of the learning rate
 _LOUDEST = 30.0  # weight of a band, in units of the mix's RMS
 _TOLERANCE = 1e-3  # part of the mix below which an error is none
@@ -41,22 +40,25 @@ _LOWEST_HZ, _HIGHEST_HZ = 80.0, 1100.0  # where the engine looks for a melody
 
 
 class Net(nn.Module):
-    """The layers of `learned.Network`, and the mean and spread of its features."""
+    """The layers of `learned.Network`, and the mean and spread of its features.
+
+    So many `features` come in, and the layers give `one`, `two` and `three` rows.
+    """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, one: int, two: int, three: int) -> None:
+    def __init__(self, features: int, one: int, two: int, three: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(FEATURES, 1))
-        self.register_buffer("spread", torch.ones(FEATURES, 1))
-        self.first = nn.Conv1d(FEATURES, one, 1)
+        self.register_buffer("mean", torch.zeros(features, 1))
+        self.register_buffer("spread", torch.ones(features, 1))
+        self.first = nn.Conv1d(features, one, 1)
         self.second = nn.Conv1d(one, two, 3, padding=1, padding_mode="replicate")
         self.third = nn.Conv1d(two, three, 3, padding=REACH, dilation=REACH, padding_mode="replicate")
         self.last = nn.Conv1d(three, 3, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks (frames, 3, bands) for `features` (frames, FEATURES, bands)."""
+        """Masks (frames, 3, bands) for `features` (frames, features, bands)."""
         x = torch.relu(self.first((features - self.mean) / self.spread))
         x = torch.relu(self.third(torch.relu(self.second(x))))
         return torch.softmax(self.last(x), 1)
@@ -70,37 +72,40 @@ class Net(nn.Module):
         return learned.Network(*(array.numpy().astype(np.float32, "C") for array in (*weights, *biases)))
 
 
-def hear(rng: Generator, mix: Parted, f0: F0, path: Path) -> NDArray[np.float16]:
-    """What of a mix is learned from, (frames, FEATURES + 3, bands): features, the masks of percussive and melody that
-    are wanted, and the magnitude in units of the mix's RMS. The engine, with the networks in the file `path`, is told
-    that the melody is near `f0` (rows,).
+def hear(rng: Generator, mix: Parted, f0: F0, path: Path, mode: str) -> NDArray[np.float16]:
+    """What of a mix is learned from, (frames, features + 3, bands): features, the masks of percussive and melody that
+    are wanted, and the magnitude in units of the mix's RMS. The engine in this `mode`, with the networks in the file
+    `path`, is told that the melody is near `f0` (rows,).
     """
-    sound, hop = mix.stems.sum(0), SIZES.hop_size
-    state = _listening(path, np.where((f0 >= _LOWEST_HZ) & (f0 <= _HIGHEST_HZ), f0, 0))
+    sound, sizes = mix.stems.sum(0), sizes_of(mode)
+    hop, late = sizes.hop_size, sizes.lookahead_frames * sizes.hop_size
+    state = _listening(path, mode, np.where((f0 >= _LOWEST_HZ) & (f0 <= _HIGHEST_HZ), f0, 0))
     edges = state.learned.edges[:-1]
-    ends = hop * np.arange(_FIRST + rng.integers(EVERY), len(sound) // hop + 1, EVERY)
-    features, begin = np.zeros((len(ends), FEATURES, len(edges)), np.float32), 0
-    for row, end in zip(features, ends.tolist(), strict=True):
+    every = round(EVERY_S * RATE / hop)
+    ends = hop * np.arange(1 + rng.integers(every), (len(sound) - late) // hop + 1, every)
+    features, begin = np.zeros((len(ends), len(state.learned.features), len(edges)), np.float32), 0
+    for row, end in zip(features, (ends + late).tolist(), strict=True):
         _process(state, sound[begin:end])
         row[:] = state.learned.features[:, REACH:-REACH]
         begin = end
-    frames = spectra(sound, ends)
+    frames = spectra(sound, ends, sizes)
     power = np.add.reduceat((np.abs(frames) ** 2).sum(1), edges, axis=1)
     wanted = []
     for stem in mix.stems[:2]:
-        common = np.add.reduceat((spectra(stem, ends) * frames.conj()).real.sum(1), edges, axis=1)
+        common = np.add.reduceat((spectra(stem, ends, sizes) * frames.conj()).real.sum(1), edges, axis=1)
         wanted.append(np.clip(common / (power + 1e-12), -1, 2))
     magnitude = np.sqrt(power / power.mean())
     return np.concatenate([features, np.stack([*wanted, magnitude], 1)], 1).astype(np.float16)
 
 
-def score(mix: Parted, path: Path) -> NDArray[np.float64]:
+def score(mix: Parted, path: Path, mode: str) -> NDArray[np.float64]:
     """SI-SDR in dB of the rest, percussive, melody and the rest of it (4,), NaN where there is none.
 
-    By the networks in the file `path`.
+    By the networks in the file `path` in this `mode`.
     """
-    sound, late = mix.stems.sum(0), SIZES.synthesis_size
-    stems = _process(_listening(path), np.pad(sound, ((0, late), (0, 0))))[:, late:]
+    sound, state = mix.stems.sum(0), _listening(path, mode)
+    late = state.stft.delayed.shape[1]
+    stems = _process(state, np.pad(sound, ((0, late), (0, 0))))[:, late:]
     scores = []
     for truth, stem in zip(mix.stems[:2], stems[:2], strict=True):
         heard = 1e-3 < (truth**2).sum() / (sound**2).sum() < 1 - 1e-3
@@ -108,16 +113,18 @@ def score(mix: Parted, path: Path) -> NDArray[np.float64]:
     return np.array([*reversed(scores[0]), *scores[1]])
 
 
-def summary(scores: Sequence[NDArray[np.float64]]) -> dict[str, dict[str, float]]:
+def summary(scores: Iterable[NDArray[np.float64]], mode: str) -> dict[str, dict[str, float]]:
     """What `score` found in several mixes: means in dB over those that have the stem."""
     names = ("harmonic", "percussive", "melody", "rest")
-    columns = {name: column[~np.isnan(column)] for name, column in zip(names, np.array(scores).T, strict=True)}
-    return {"SI-SDR, dB": {name: round(float(found.mean()), 2) for name, found in columns.items() if len(found)}}
+    columns = {name: column[~np.isnan(column)] for name, column in zip(names, np.array([*scores]).T, strict=True)}
+    return {
+        f"SI-SDR, {mode}, dB": {name: round(float(found.mean()), 2) for name, found in columns.items() if len(found)}
+    }
 
 
-def _listening(path: Path, f0: F0 | None = None) -> State:
+def _listening(path: Path, mode: str, f0: F0 | None = None) -> State:
     """The engine with the networks in the file `path`, told that the melody is near `f0` if that is given."""
-    engine = Engine(Settings("balanced", networks=str(path)))
+    engine = Engine(Settings(mode, networks=str(path)))
     near = None if f0 is None else np.stack([f0 / _NEAR, f0 * _NEAR], 1)
     engine.prepare(sample_rate=RATE, channels=2, max_block=1, score=near)
     return engine.state
@@ -130,19 +137,20 @@ def _process(state: State, block: Sound) -> Sound:
     return stems
 
 
-def train(paths: Sequence[Path], seed: int, steps: int, told: Told) -> Net:
+def train(paths: Sequence[Path], seed: int, steps: int) -> Net:
     """A network that has learned from what `hear` found, in the files `paths` (.npy)."""
     torch.manual_seed(seed)
-    rng, net = np.random.default_rng(seed), Net(*ROWS)
-    sample = np.concatenate([_drawn(rng, paths)[:, :FEATURES] for _ in range(24)])
+    rng = np.random.default_rng(seed)
+    sample = np.concatenate([_drawn(rng, paths)[:, :-_WANTED] for _ in range(24)])
+    net = Net(sample.shape[1], *ROWS)
     net.mean[:, 0] = torch.from_numpy(sample.mean((0, 2)))
     net.spread[:, 0] = torch.from_numpy(sample.std((0, 2)) + 1e-3)
     optimizer = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps + 1)
-    for _ in tenths(range(steps), steps, told):
+    for _ in range(steps):
         batch = torch.from_numpy(_drawn(rng, paths))
         optimizer.zero_grad()
-        loss(net(batch[:, :FEATURES]), batch[:, FEATURES:]).backward()
+        loss(net(batch[:, :-_WANTED]), batch[:, -_WANTED:]).backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         schedule.step()

@@ -7,7 +7,7 @@ engine's own kernel, makes of whole mixes when there is a voice.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..dsp import pitchnet
+from ..dsp import pitchnet, windows
 from ..dsp.pitchnet import HEADS, LOWEST_HZ, MAPS, MARGIN, OCTAVES, PER_OCTAVE, PITCHES, PLACES, SHIFTS, Network
 from ..networks import untrained
 from .effects import RATE
-from .hearing import MIDDLE, SIZES, WINDOW, spectra
+from .hearing import BALANCED, sizes_of, spectra, window
 from .material import F0
 from .mixes import Led, at
 from .progress import Told, tenths
@@ -32,7 +32,9 @@ EVERY = 10
 
 _LOCAL, _STACKED, _JOINED, _COLORED, _CONTEXT, _UNITS = 8, 16, 20, 16, 32, 24
 _NEIGHBORS = 8  # rows that hear the octaves
-_STEP = 2 * SIZES.hop_size  # samples from one frame of the network to the next
+_SIZES = sizes_of(BALANCED)
+_WINDOW = window(_SIZES)
+_STEP = 2 * _SIZES.hop_size  # samples from one frame of the network to the next
 _FIRST = 20  # frames that are not learned from
 _BLUR = 1.2  # pitches: standard deviation
 _BATCH, _RATE = 96, 4e-3
@@ -160,11 +162,11 @@ def remembered(mix: Led, network: Network) -> tuple[NDArray[np.float32], F0]:
 
 def _listen(mix: Led, network: Network) -> tuple[pitchnet.State, NDArray[np.complex64], F0]:
     """A state, the spectra (frames, 1, bins) that it is to be given, and the F0 (frames, HEADS) in their middle."""
-    state = pitchnet.prepare(RATE, SIZES.window_size, SIZES.hop_size, WINDOW.sum() / 2, network)
+    state = pitchnet.prepare(RATE, _SIZES.window_size, _SIZES.hop_size, _WINDOW.sum() / 2, network)
     ends = np.arange(_STEP, len(mix.sound) + 1, _STEP)
     # A peak's frequency is told by two frames.
-    f0, lead_f0 = (at((ends - MIDDLE - _STEP / 2) / RATE, curve) for curve in (mix.f0, mix.lead_f0))
-    return state, spectra(mix.sound, ends), np.stack([f0, np.where(f0 > 0, f0, lead_f0)], 1)
+    f0, lead_f0 = (at((ends - windows.center(_WINDOW) - _STEP / 2) / RATE, curve) for curve in (mix.f0, mix.lead_f0))
+    return state, spectra(mix.sound, ends, _SIZES), np.stack([f0, np.where(f0 > 0, f0, lead_f0)], 1)
 
 
 def train(paths: Sequence[Path], seed: int, epochs: float, told: Told) -> Net:
@@ -243,10 +245,10 @@ def score(mix: Led, network: Network) -> NDArray[np.int64]:
     return np.array(counts)
 
 
-def summary(scores: Sequence[NDArray[np.int64]]) -> dict[str, dict[str, float]]:
+def summary(scores: Iterable[NDArray[np.int64]]) -> dict[str, dict[str, float]]:
     """What `score` found in several mixes, in percent of their frames."""
     heads = {}
-    for name, (led, right, chroma, frames, known) in zip(("voice", "any lead"), np.sum(scores, 0), strict=True):
+    for name, (led, right, chroma, frames, known) in zip(("voice", "any lead"), np.sum([*scores], 0), strict=True):
         parts = {"raw pitch": right / max(led, 1), "raw chroma": chroma / max(led, 1), "voicing": known / frames}
         heads[f"pitch of {name}, %"] = {part: round(100 * float(value), 1) for part, value in parts.items()}
     return heads
