@@ -178,7 +178,9 @@ def process(state, magnitude, f0, weight, gate, share, masks):
     Of that, `f0` (candidates,) are the pitches that the melody may have, in bins, the likeliest first, `weight`
     (candidates,) how likely each is, `gate` whether there is a melody (0 to 1), `share` (bins,) what it may have.
     """
-    _hear(state, magnitude)
+    if not _hear(state, magnitude):
+        masks[:] = np.float32(1 / 3)
+        return
     _compare(state)
     if state.features.shape[0] > FEATURES:
         _look_ahead(state)
@@ -198,7 +200,10 @@ def process(state, magnitude, f0, weight, gate, share, masks):
 
 @kernel
 def _hear(state, magnitude):
-    """The logarithms of the newest frame, those of the frame that is due as `now`, and all that remembers them."""
+    """The logarithms of the newest frame, those of the frame that is due as `now`, and all that remembers them.
+
+    Returns whether there has been any sound: what comes before is not heard, so that all begins with the first.
+    """
     edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0]
     bands, bins, rows = now.shape[0], magnitude.shape[0], state.past.shape[0]
     newest = state.past[frame % rows]
@@ -210,6 +215,8 @@ def _hear(state, magnitude):
         newest[b] = inside / np.float32(edges[b + 1] - edges[b])
         power += inside
     power /= np.float32(bins)
+    if frame == 0 and power == 0:
+        return False
     state.loudest[0] = max(state.loudest[0] * state.fall[0], math.sqrt(power))
     faint = np.float32(_FAINT) * (state.loudest[0] + np.float32(1))
     for b in range(bands):
@@ -240,6 +247,7 @@ def _hear(state, magnitude):
     for b in range(bands):
         state.features[10, REACH + b] = state.place[b]
         state.features[13, REACH + b] = np.float32(0.3) * (now[b] - level)
+    return True
 
 
 @kernel

@@ -244,9 +244,11 @@ def reset(state):
 def process(state, spectra, head, likelihood):
     """Write the `likelihood` (pitches,) of `head`'s pitch in `spectra` (channels, bins), if there is one.
 
-    Returns the probability that there is one.
+    Returns the probability that there is one: none before the first sound, with which all begins.
     """
-    draw(state, spectra)
+    if not draw(state, spectra):
+        likelihood[:] = 0
+        return np.float32(0)
     _convolve(state.first, state.maps, state.local)
     _rectify(state.local, PLACES)
     _convolve(state.stack, state.local, state.stacked)
@@ -273,8 +275,13 @@ def process(state, spectra, head, likelihood):
 
 @kernel
 def draw(state, spectra):
-    """Write the `maps` of a frame: its peaks, its spectrum, the means of earlier peaks, and earlier peaks."""
+    """Write the `maps` of a frame: its peaks, its spectrum, the means of earlier peaks, and earlier peaks.
+
+    Returns whether there has been any sound.
+    """
     strongest, magnitude, level = peaks.hear(state.peaks, spectra), state.peaks.magnitude, state.level
+    if state.loudest[0] == 0 and strongest == 0:
+        return False
     state.loudest[0] = max(strongest, state.loudest[0] * state.kept[0], state.floor[0])
     for k in range(level.shape[0]):
         part = math.log(magnitude[k] / state.loudest[0] + np.float32(1e-9)) * _PER_LOG
@@ -300,6 +307,7 @@ def draw(state, spectra):
     for i in range(PLACES):
         past[oldest, i] = marks[i]
     state.oldest[0] = (oldest + 1) % past.shape[0]
+    return True
 
 
 @kernel
