@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtsep.dsp import learned
-from rtsep.dsp.learned import FEATURES
+from rtsep.dsp.learned import AHEAD, FEATURES
 from rtsep.settings import Settings
 
 RATES = pytest.mark.parametrize("rate", (16000, 48000))
@@ -12,7 +12,7 @@ SIZES = pytest.mark.parametrize("rows", ((24, 24, 16), (8, 12, 4)))
 PITCHES = np.array([[6.3, 12.6, 9.1], [20.7, 41.4, 5.2]], np.float32)  # in bins, of every other frame
 
 
-def network(rows=(8, 12, 4), seed=1):
+def network(rows=(8, 12, 4), seed=1, features=FEATURES):
     """Weights that nobody trained."""
     random = np.random.default_rng(seed)
     first, second, third = rows
@@ -21,7 +21,7 @@ def network(rows=(8, 12, 4), seed=1):
         return (random.standard_normal(shape) * (3 / np.prod(shape[1:])) ** 0.5).astype(np.float32)
 
     return learned.Network(
-        some(first, FEATURES),
+        some(first, features),
         some(second, first, 3),
         some(third, second, 3),
         some(3, third),
@@ -29,9 +29,9 @@ def network(rows=(8, 12, 4), seed=1):
     )
 
 
-def prepared(rate=16000, weights=None):
+def prepared(rate=16000, weights=None, lookahead=0):
     sizes = Settings(mode="balanced").sizes(rate)
-    return learned.prepare(rate, sizes.window_size, sizes.hop_size, weights or network())
+    return learned.prepare(rate, sizes.window_size, sizes.hop_size, weights or network(), lookahead)
 
 
 def magnitudes(frames, rate=16000, seed=2):
@@ -85,8 +85,8 @@ def comb(f0, weight, bins):
     return weight * (np.where(np.abs(distance) < 1, 1 - distance**2, 0) ** 2).max(0, initial=0)
 
 
-def truth(rate, weights, magnitude, f0, weight, gate, share):
-    """The masks (frames, 3, bins) by their formulas, the whole sound at once."""
+def truth(rate, weights, magnitude, f0, weight, gate, share, lookahead=0):
+    """The masks (frames, 3, bins) of the frames that are due, by their formulas, the whole sound at once."""
     sizes = Settings(mode="balanced").sizes(rate)
     hertz, step, bins = rate / sizes.window_size, sizes.hop_size / rate, magnitude.shape[1]
     magnitude = magnitude.astype(float)
@@ -103,7 +103,11 @@ def truth(rate, weights, magnitude, f0, weight, gate, share):
         loudest[t] = max(level, loudest[t - 1] * fall if t else 0)
     faint = 1e-8 * (loudest + 1) ** 2
     now = np.log(within(magnitude**2) + faint[:, np.newaxis]) / 2
-    level, mean = np.log(power + faint) / 2, now.mean(1)
+    level = np.log(power + faint) / 2
+    # Before the first frame nothing is known but what it holds.
+    waiting, follows = ([x[:1].repeat(lookahead, 0), x] for x in (now, level)), (now, level)
+    now, level = (np.concatenate(parts)[: len(magnitude)] for parts in waiting)
+    mean = now.mean(1)
 
     def around(x, reach):
         near = np.abs(middle[:, np.newaxis] - middle) <= reach + 1e-6
@@ -126,6 +130,12 @@ def truth(rate, weights, magnitude, f0, weight, gate, share):
         *(within(part) for part in (share.astype(float), combs.max(1), top)),
         gate[:, np.newaxis] + 0 * now,
     ]
+    if lookahead:
+        newest = np.arange(len(now)) - lookahead
+        frames, levels = (np.stack([x[np.maximum(newest + i, 0)] for i in range(lookahead + 1)]) for x in follows)
+        soon, means = ([round(s / step) for s in some] for some in ((0.006, 0.0174, 0.0464), (0.03, 0.07)))
+        features += [frames[i] - now for i in soon] + [frames[1 : i + 1].mean(0) - now for i in means]
+        features.append((levels[soon[1]] - level)[:, np.newaxis] + 0 * now)
     x = np.clip(np.stack(features, 1), -8, 8)  # (frames, features, bands)
     x = np.maximum(np.einsum("oi,tib->tob", weights.first, x) + weights.first_bias[:, np.newaxis], 0)
     for kernel, bias, reach in ((weights.second, weights.second_bias, 1), (weights.third, weights.third_bias, 4)):
@@ -144,6 +154,25 @@ def test_the_masks_equal_the_formulas(rate, rows):
     expected = truth(rate, weights, magnitude, *others)
     assert expected.min() < 0.05 and expected.max() > 0.95  # or it would say little
     np.testing.assert_allclose(run(prepared(rate, weights), magnitude, *others), expected, atol=2e-4)
+
+
+@RATES
+def test_masks_with_what_follows_equal_the_formulas(rate):
+    sizes = Settings(mode="balanced").sizes(rate)
+    magnitude, lookahead = magnitudes(150, rate), round(0.0705 * rate / sizes.hop_size)
+    others, weights = given(*magnitude.shape), network(features=FEATURES + AHEAD)
+    expected = truth(rate, weights, magnitude, *others, lookahead=lookahead)
+    found = run(prepared(rate, weights, lookahead), magnitude, *others)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+    blind = weights._replace(first=weights.first * (np.arange(FEATURES + AHEAD) < FEATURES))
+    assert np.abs(found - truth(rate, blind, magnitude, *others, lookahead=lookahead)).max() > 0.1
+
+
+def test_all_begins_with_the_first_sound():
+    magnitude, state = magnitudes(40), prepared()
+    others = given(*magnitude.shape)
+    np.testing.assert_array_equal(run(state, 0 * magnitude, *others), np.float32(1 / 3))
+    np.testing.assert_array_equal(run(state, magnitude, *others), run(prepared(), magnitude, *others))
 
 
 def test_the_masks_add_up_to_one():

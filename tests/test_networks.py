@@ -9,6 +9,7 @@ import test_learned
 import test_pitchnet
 
 from rtsep import networks
+from rtsep.dsp.learned import AHEAD, FEATURES
 from rtsep.errors import BadInput, Unavailable
 
 
@@ -23,18 +24,20 @@ def changed(path, header=None, **arrays):
     return path
 
 
-BOTH = networks.Networks(test_pitchnet.network(), test_learned.network())
+ALL = networks.Networks(
+    test_pitchnet.network(), test_learned.network(), test_learned.network(features=FEATURES + AHEAD)
+)
 
 
 @pytest.fixture
 def path(tmp_path):
-    networks.save(tmp_path / "networks.npz", BOTH, recipe="by chance")
+    networks.save(tmp_path / "networks.npz", ALL, recipe="by chance")
     networks.load.cache_clear()
     return tmp_path / "networks.npz"
 
 
 def test_weights_come_back_as_they_were_with_what_is_said_of_them(path):
-    for loaded, given in zip(networks.load(path), BOTH, strict=True):
+    for loaded, given in zip(networks.load(path), ALL, strict=True):
         for array, saved in zip(loaded, given, strict=True):
             assert array.dtype == np.float32 and np.array_equal(array, saved)
     with np.load(path) as content:
@@ -77,8 +80,9 @@ class Wrong:
         Wrong("a weight is no number", arrays={"masks.last_bias": np.zeros(3)}),
         Wrong("a weight is no number", arrays={"pitch.last_bias": np.full((2, 1), np.inf, np.float32)}),
         Wrong("shapes", arrays={"masks.last_bias": np.zeros(4, np.float32)}),
-        Wrong("shapes", arrays={"masks.first": BOTH.masks.first[:, :-1]}),
-        Wrong("shapes", arrays={"pitch.gates": BOTH.pitch.gates[:, :-1]}),
+        Wrong("shapes", arrays={"masks.first": ALL.masks.first[:, :-1]}),
+        Wrong("shapes", arrays={"ahead.first": ALL.masks.first}),
+        Wrong("shapes", arrays={"pitch.gates": ALL.pitch.gates[:, :-1]}),
         Wrong("shapes", arrays={"pitch.second": np.zeros((test_pitchnet.SECOND, 4), np.float32)}),
         Wrong("damaged", arrays={"masks.first": np.array("words")}),
         Wrong("damaged", arrays={"pitch.first_bias": np.array(3, np.float32)}),
@@ -93,7 +97,7 @@ def test_files_with_impossible_weights_are_refused_with_a_sentence(path, wrong):
 
 def test_a_file_without_a_header_is_refused(path):
     with path.open("wb") as file:
-        np.savez(file, **{f"pitch.{name}": array for name, array in BOTH.pitch._asdict().items()})
+        np.savez(file, **{f"pitch.{name}": array for name, array in ALL.pitch._asdict().items()})
     with pytest.raises(BadInput, match="holds no networks"):
         networks.load(path)
 
@@ -101,4 +105,4 @@ def test_a_file_without_a_header_is_refused(path):
 def test_a_disk_that_cannot_be_written_to_is_told_of(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable):
-        networks.save(tmp_path / "file" / "networks.npz", BOTH)
+        networks.save(tmp_path / "file" / "networks.npz", ALL)

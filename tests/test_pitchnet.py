@@ -191,10 +191,18 @@ def test_reset_forgets_the_sound():
 
 
 def test_silence_and_full_scale_give_numbers():
-    for sound in (np.zeros((4000, 1)), np.ones((4000, 1)), 1e6 * song()):
+    for sound in (np.ones((4000, 1)), 1e6 * song(), np.concatenate([song(), np.zeros((4000, 2))])):
         likelihood, voice = run(prepared(), spectra_of(sound))
         assert np.isfinite(likelihood).all() and np.isfinite(voice).all()
         np.testing.assert_allclose(likelihood.sum(1), 1, atol=1e-4)
+
+
+def test_all_begins_with_the_first_sound():
+    spectra, state = spectra_of(song()), prepared()
+    likelihood, voice = run(state, np.zeros_like(spectra))
+    assert not likelihood.any() and not voice.any()
+    for late, fresh in zip(run(state, spectra), run(prepared(), spectra), strict=True):
+        np.testing.assert_array_equal(late, fresh)
 
 
 def test_the_input_is_only_read():

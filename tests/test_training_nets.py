@@ -13,7 +13,7 @@ import torch
 
 from rtsep import networks
 from rtsep.dsp import pitchnet
-from rtsep.dsp.learned import FEATURES, REACH
+from rtsep.dsp.learned import REACH
 from rtsep.errors import BadInput
 from rtsep.training import course, hearing, masks, material, mixes, pitch, songs
 from rtsep.training.effects import RATE
@@ -21,6 +21,8 @@ from rtsep.training.tunes import FRAME_S
 
 SAMPLES, FRAMES = round(material.SECONDS * RATE), round(material.SECONDS / FRAME_S)
 TIME = np.arange(SAMPLES)[:, np.newaxis] / RATE
+
+EITHER_MODE = pytest.mark.parametrize("mode", course.MODES)
 
 
 def rng(seed=1):
@@ -134,18 +136,20 @@ def test_a_pitch_between_two_frames_lies_between_them_unless_one_leaps_or_rests(
     np.testing.assert_allclose(found, [100, np.sqrt(100 * 104), 104, 208, 208, 0, 300, 300], rtol=1e-5)
 
 
-def test_frames_are_those_of_the_engine():
-    sound, hop = rng().standard_normal((RATE // 4, 2)).astype(np.float32), hearing.SIZES.hop_size
-    truth = reference.spectra(sound.astype(float), hearing.SIZES)
-    found = hearing.spectra(sound, hop * np.arange(1, len(truth) + 1))
+@EITHER_MODE
+def test_frames_are_those_of_the_engine(mode):
+    sound, sizes = rng().standard_normal((RATE // 4, 2)).astype(np.float32), hearing.sizes_of(mode)
+    truth = reference.spectra(sound.astype(float), sizes)
+    found = hearing.spectra(sound, sizes.hop_size * np.arange(1, len(truth) + 1), sizes)
     np.testing.assert_allclose(found, truth, atol=1e-3)
 
 
 def trained(seed=0):
     """Nets with random weights, means and spreads."""
     torch.manual_seed(seed)
-    net, memory, parts = pitch.Net(), pitch.Memory(), masks.Net(8, 12, 4)
-    for each in (memory, parts):
+    net, memory = pitch.Net(), pitch.Memory()
+    parts = {mode: masks.Net(features, 8, 12, 4) for mode, features in course.MODES.items()}
+    for each in (memory, *parts.values()):
         each.mean[:] = torch.randn_like(each.mean)
         each.spread[:] = 0.5 + torch.rand_like(each.spread)
     return net, memory, parts
@@ -169,14 +173,16 @@ def test_the_net_of_pitch_is_that_of_the_kernel(items):
     np.testing.assert_allclose(voices, expected, atol=1e-4)
 
 
-def test_the_net_of_masks_is_that_of_the_kernel(items, tmp_path):
+@EITHER_MODE
+def test_the_net_of_masks_is_that_of_the_kernel(items, tmp_path, mode):
     net, memory, parts = trained()
     mix = mixes.parted(rng(2), items[1], items)
-    networks.save(tmp_path / "networks.npz", networks.Networks(pitch.network(net, memory), parts.network()))
-    state = masks._listening(tmp_path / "networks.npz", mix.f0)
+    both = (each.network() for each in parts.values())
+    networks.save(tmp_path / "networks.npz", networks.Networks(pitch.network(net, memory), *both))
+    state = masks._listening(tmp_path / "networks.npz", mode, mix.f0)
     masks._process(state, np.ascontiguousarray(mix.stems.sum(0)[: RATE // 2]))
     with torch.no_grad():
-        expected = parts(torch.from_numpy(state.learned.features[None, :, REACH:-REACH].copy()))[0]
+        expected = parts[mode](torch.from_numpy(state.learned.features[None, :, REACH:-REACH].copy()))[0]
     assert np.ptp(state.whole, axis=1).min() > 0.01
     np.testing.assert_allclose(state.whole[:, state.learned.edges[:-1]], expected, atol=1e-4)
 
@@ -189,14 +195,15 @@ def test_what_is_heard_of_a_mix_does_not_hang_on_the_weights(items):
     assert first.maps.max() > 250 and first.f0.shape[1] == 2
 
 
-def test_wanted_masks_are_phase_sensitive_and_magnitudes_those_of_the_mix(items):
+@EITHER_MODE
+def test_wanted_masks_are_phase_sensitive_and_magnitudes_those_of_the_mix(items, mode):
     mix = mixes.parted(rng(4), items[1], items)
     mix = mix._replace(stems=np.stack([0.5 * mix.stems[2], -0.25 * mix.stems[2], 0.75 * mix.stems[2]]))
-    heard = masks.hear(rng(), mix, mix.f0, networks.OURS)
-    assert heard.dtype == np.float16 and heard.shape[1] == FEATURES + 3
+    heard, features = masks.hear(rng(), mix, mix.f0, networks.OURS, mode), course.MODES[mode]
+    assert heard.dtype == np.float16 and heard.shape[1] == features + 3
     loud = heard[:, -1] > 0.1
-    np.testing.assert_allclose(heard[:, FEATURES][loud], 0.5, atol=2e-3)
-    np.testing.assert_allclose(heard[:, FEATURES + 1][loud], -0.25, atol=2e-3)
+    np.testing.assert_allclose(heard[:, features][loud], 0.5, atol=2e-3)
+    np.testing.assert_allclose(heard[:, features + 1][loud], -0.25, atol=2e-3)
     assert (heard[:, -1].astype(float) ** 2).mean() == pytest.approx(1, abs=0.01)
 
 
@@ -265,9 +272,14 @@ def test_one_command_makes_a_file_that_the_engine_takes_and_the_same_again(root)
     with np.load(path) as archive:
         header = json.loads(archive["header"].item())
     assert header["seed"] == 1 and {"recipe", "data", "effort"} <= set(header)
-    assert set(header["scores"]) == {"pitch of voice, %", "pitch of any lead, %", "SI-SDR, dB"}
+    assert set(header["scores"]) == {
+        "pitch of voice, %",
+        "pitch of any lead, %",
+        "SI-SDR, balanced, dB",
+        "SI-SDR, quality, dB",
+    }
     first, mixed = arrays(path), {file: file.read_bytes() for file in (root / "led").iterdir()}
-    mixed |= {file: file.read_bytes() for file in (root / "parted").iterdir()}
+    mixed |= {file: file.read_bytes() for file in root.glob("parted-*/*")}
     for file in [*root.glob("*.pt"), path, *list(mixed)[::2]]:
         file.unlink()
     assert command(*tiny).returncode == 0
