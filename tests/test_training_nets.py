@@ -183,7 +183,7 @@ def test_the_net_of_masks_is_that_of_the_kernel(items, tmp_path, mode):
     masks._process(state, np.ascontiguousarray(mix.stems.sum(0)[: RATE // 2]))
     with torch.no_grad():
         expected = parts[mode](torch.from_numpy(state.learned.features[None, :, REACH:-REACH].copy()))[0]
-    assert np.ptp(state.whole, axis=1).min() > 2e-3
+    assert np.ptp(state.whole, axis=1).min() > 1e-3
     np.testing.assert_allclose(state.whole[:, state.learned.edges[:-1]], expected, atol=1e-4)
 
 
@@ -337,6 +337,7 @@ def test_songs_that_cannot_be_used_are_refused_with_a_sentence(tmp_path):
     soundfile.write(song / "voice.wav", np.zeros(RATE), RATE)
     with pytest.raises(BadInput, match="not 15 seconds"):
         songs.cut(tmp_path, tmp_path / "items")
-    (song / "voice.wav").rename(song / "backing.wav")
+    (song / "voice.wav").unlink()
+    soundfile.write(song / "backing.wav", beats(1), RATE)
     with pytest.raises(BadInput, match="no voice and no lead"):
         songs.cut(tmp_path, tmp_path / "items")
