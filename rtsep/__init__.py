@@ -6,7 +6,7 @@ The whole public surface; each name is imported when it is first used, so that `
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 if TYPE_CHECKING:
     from .engine import Engine as Engine
