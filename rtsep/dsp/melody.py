@@ -233,8 +233,9 @@ def _hear(state, spectra, low_hz, high_hz, position, head):
         high = min(high, state.score[row, 1]) if 0 <= row < rows else np.float32(-1)
     # A region narrower than a pitch still holds the nearest.
     first, end = max(int(low + np.float32(0.5)), 0), min(int(high + np.float32(1.5)), reward.shape[0])
+    total = salience.process(state.salience, spectra, state.heard[newest], state.fresh)
     if head < 0:
-        _by_salience(state, spectra, first, end)
+        _by_salience(state, total, first, end)
     else:
         _by_network(state, spectra, head, first, end)
     for p in range(reward.shape[0]):
@@ -252,10 +253,9 @@ def _hear(state, spectra, low_hz, high_hz, position, head):
 
 
 @kernel
-def _by_salience(state, spectra, first, end):
-    """What is heard, and what a path gains, by salience: of the pitches from `first` on, and before `end`."""
+def _by_salience(state, total, first, end):
+    """What a path gains by salience, whose sum is `total`, at the pitches from `first` on, and before `end`."""
     newest, fresh, reward = state.newest[0], state.fresh, state.reward[state.newest[0]]
-    total = salience.process(state.salience, spectra, state.heard[newest], fresh)
     loudest = np.float32(0)
     for p in range(first, end):
         loudest = max(loudest, fresh[p])
@@ -271,7 +271,6 @@ def _by_network(state, spectra, head, first, end):
     """The same by the network, whose pitches are twice as far apart: between two of them lies the mean."""
     newest, likelihood = state.newest[0], state.likelihood
     reward = state.reward[newest]
-    salience.process(state.salience, spectra, state.heard[newest], state.fresh)
     lead = pitchnet.process(state.pitchnet, spectra, head, likelihood)
     scored = state.score.shape[0] > 0
     if scored:  # it knows better whether there is one
