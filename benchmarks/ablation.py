@@ -66,7 +66,7 @@ def means_of(mixes):
             engine.process(mix[start : start + hop])
             learned._compare(state.learned)  # once more: the last layer takes the room of the first three
             features.append(state.learned.features[:, learned.REACH : -learned.REACH].mean(1))
-            maps.append(state.melody.pitchnet.maps[:, pitchnet._MARGIN : -pitchnet._MARGIN].mean(1))
+            maps.append(state.melody.pitchnet.maps[:, pitchnet.MARGIN : -pitchnet.MARGIN].mean(1))
     return np.mean(features, axis=0), np.mean(maps, axis=0)
 
 

@@ -63,19 +63,19 @@ def run(state, magnitude, *others):
     return masks
 
 
-def averaged(x, seconds, step):
-    """Leaky averages along time that count the first frames alike."""
-    result = [x[0]]
-    for t, value in enumerate(x[1:], 1):
+def averaged(x, seconds, step, first=0):
+    """Leaky averages along time that begin with the frame `first`, and count the next ones alike."""
+    result = list(x[: first + 1])
+    for t, value in enumerate(x[first + 1 :], 1):
         kept = min(np.exp(-step / seconds), t / (t + 1))
         result.append(kept * result[-1] + (1 - kept) * value)
     return np.array(result)
 
 
-def earlier(x, seconds, step):
-    """The values of `seconds` ago, and the first before the beginning."""
+def earlier(x, seconds, step, silent):
+    """The values of `seconds` ago, `silent` before the beginning."""
     ago = max(round(seconds / step), 1)
-    return x[np.maximum(np.arange(len(x)) - ago, 0)]
+    return np.concatenate([np.full((ago, *x.shape[1:]), silent), x])[: len(x)]
 
 
 def comb(f0, weight, bins):
@@ -104,9 +104,8 @@ def truth(rate, weights, magnitude, f0, weight, gate, share, lookahead=0):
     faint = 1e-8 * (loudest + 1) ** 2
     now = np.log(within(magnitude**2) + faint[:, np.newaxis]) / 2
     level = np.log(power + faint) / 2
-    # Before the first frame nothing is known but what it holds.
-    waiting, follows = ([x[:1].repeat(lookahead, 0), x] for x in (now, level)), (now, level)
-    now, level = (np.concatenate(parts)[: len(magnitude)] for parts in waiting)
+    silent, follows = np.log(faint[0]) / 2, (now, level)
+    now, level = (earlier(x, lookahead * step, step, silent) if lookahead else x for x in follows)
     mean = now.mean(1)
 
     def around(x, reach):
@@ -114,25 +113,25 @@ def truth(rate, weights, magnitude, f0, weight, gate, share, lookahead=0):
         near |= np.abs(np.subtract.outer(np.arange(len(middle)), np.arange(len(middle)))) <= 1
         return x @ (near / near.sum(1, keepdims=True)).T
 
-    steady = averaged(now, 0.09, step)
+    steady = averaged(now, 0.09, step, lookahead)
     combs = np.array([[comb(f, w, bins) for f, w in zip(*pair, strict=True)] for pair in zip(f0, weight, strict=True)])
     top = np.array([comb(pitches[0], w[0] > 0, bins) for pitches, w in zip(f0, weight, strict=True)])
     features = [
-        *(averaged(now, seconds, step) - now for seconds in (0.01, 0.03, 0.09, 0.25, 1.5)),
-        *(earlier(now, seconds, step) - now for seconds in (0.0174, 0.0464)),
+        *(averaged(now, seconds, step, lookahead) - now for seconds in (0.01, 0.03, 0.09, 0.25, 1.5)),
+        *(earlier(now, seconds, step, silent) - now for seconds in (0.0174, 0.0464)),
         *(around(now, reach) - now for reach in (125, 300, 750)),
         np.log2(middle / 1000 + 0.02) / 4 + 0 * now,
-        (earlier(level, 0.0116, step) - level)[:, np.newaxis] + 0 * now,
-        (averaged(mean, 0.09, step) - mean)[:, np.newaxis] + 0 * now,
+        (earlier(level, 0.0116, step, silent) - level)[:, np.newaxis] + 0 * now,
+        (averaged(mean, 0.09, step, lookahead) - mean)[:, np.newaxis] + 0 * now,
         0.3 * (now - level[:, np.newaxis]),
         *(around(steady, reach) - steady for reach in (125, 300)),
-        (averaged(level, 1.5, step) - level)[:, np.newaxis] + 0 * now,
+        (averaged(level, 1.5, step, lookahead) - level)[:, np.newaxis] + 0 * now,
         *(within(part) for part in (share.astype(float), combs.max(1), top)),
         gate[:, np.newaxis] + 0 * now,
     ]
     if lookahead:
-        newest = np.arange(len(now)) - lookahead
-        frames, levels = (np.stack([x[np.maximum(newest + i, 0)] for i in range(lookahead + 1)]) for x in follows)
+        late = range(lookahead, -1, -1)
+        frames, levels = (np.stack([earlier(x, i * step, step, silent) if i else x for i in late]) for x in follows)
         soon, means = ([round(s / step) for s in some] for some in ((0.006, 0.0174, 0.0464), (0.03, 0.07)))
         features += [frames[i] - now for i in soon] + [frames[1 : i + 1].mean(0) - now for i in means]
         features.append((levels[soon[1]] - level)[:, np.newaxis] + 0 * now)

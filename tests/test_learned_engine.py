@@ -48,9 +48,10 @@ def test_a_chord_is_harmonic_a_click_percussive_and_a_voice_the_melody(mode, rat
     chord = sum(signals.tune(2 * rate, rate, (pitch,)) for pitch in (131, 165, 196)) * np.float32(0.1)
     stems = {name: stem[rate:] for name, stem in stems_of(engine, chord).items()}
     assert np.std(stems["melody"] + stems["harmony"]) > 4 * np.std(stems["percussive"])
-    engine.reset()
-    stems = stems_of(engine, signals.impulse(rate, rate // 2))
-    assert np.std(stems["percussive"]) > 2 * np.std(stems["melody"] + stems["harmony"])
+    for at in range(rate // 2, rate // 2 + 500, 100):
+        engine.reset()
+        stems = stems_of(engine, signals.impulse(rate, at))
+        assert np.std(stems["percussive"]) > 2 * np.std(stems["melody"] + stems["harmony"]), at
     engine.reset()
     voice = signals.tune(rate, rate, (220, 247, 262, 294), 0.25)
     stems = {name: stem[rate // 4 :] for name, stem in stems_of(engine, voice).items()}

@@ -202,7 +202,8 @@ def process(state, magnitude, f0, weight, gate, share, masks):
 def _hear(state, magnitude):
     """The logarithms of the newest frame, those of the frame that is due as `now`, and all that remembers them.
 
-    Returns whether there has been any sound: what comes before is not heard, so that all begins with the first.
+    Returns whether there has been any sound: all begins with the first, so that it matters not how long a silence,
+    of which the past then consists, came before.
     """
     edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0]
     bands, bins, rows = now.shape[0], magnitude.shape[0], state.past.shape[0]
@@ -223,18 +224,17 @@ def _hear(state, magnitude):
         newest[b] = np.float32(0.5) * math.log(newest[b] + faint * faint)
     state.level[frame % rows] = np.float32(0.5) * math.log(power + faint * faint)
     if frame == 0:
-        state.level[:] = state.level[0]
-        for t in range(1, rows):
-            for b in range(bands):
-                state.past[t, b] = newest[b]
+        state.level[1:] = math.log(faint)
+        state.past[1:] = math.log(faint)
     due, mean = _row(state, 0), np.float32(0)
     level = state.level[due]
     for b in range(bands):
         now[b] = state.past[due, b]
         mean += now[b]
     mean /= np.float32(bands)
-    # The first frames count alike, so that no average has to come up from nothing.
-    early = np.float32(frame) / np.float32(frame + 1)
+    # The first frames with sound count alike, so that no average has to come up from nothing.
+    heard = max(frame - state.lookahead[0], 0)
+    early = np.float32(heard) / np.float32(heard + 1)
     for a in range(average.shape[0]):
         kept, line = min(state.kept[a], early), average[a]
         for b in range(bands):
