@@ -174,6 +174,7 @@ def _tell_apart(state, by_network):
             state.place[k] *= state.melody.open[0]
         masks.place(state.place, state.whole)
     else:
+        learned.hear(state.learned, state.magnitude)  # so that it knows the past when it is chosen
         for k in range(state.share.shape[0]):
             state.share[k] *= state.place[k]
         masks.process(

@@ -210,3 +210,12 @@ def test_nothing_that_is_given_is_written():
     run(prepared(weights=learned.Network(*everything[5:])), *everything[:5])
     for array, copy in zip(everything, before, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+def test_frames_that_were_only_heard_are_remembered():
+    magnitude = magnitudes(60)
+    others = given(*magnitude.shape)
+    state, expected = prepared(), run(prepared(), magnitude, *others)
+    for frame in magnitude[:40]:
+        learned.hear(state, frame)
+    assert np.array_equal(run(state, magnitude[40:], *(other[40:] for other in others)), expected[40:])

@@ -81,7 +81,7 @@ class State(NamedTuple):
     third_bias: float32[::1]
     last_bias: float32[::1]
     # memory: cleared by reset
-    frame: int64[::1]  # (1,) counted from the first
+    frame: int64[::1]  # (1,) the newest, counted from the first with sound; -1 before
     loudest: float32[::1]  # (1,) level of the last seconds
     past: float32[:, ::1]  # (frames, bands) logarithms of the magnitude, a ring
     level: float32[::1]  # (frames,) of the whole frame, a ring
@@ -129,7 +129,7 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, network: Networ
         second_bias=network.second_bias,
         third_bias=network.third_bias,
         last_bias=network.last_bias,
-        frame=np.zeros(1, np.int64),
+        frame=np.full(1, -1),
         loudest=np.zeros(1, np.float32),
         past=np.zeros((frames, bands), np.float32),
         level=np.zeros(frames, np.float32),
@@ -163,7 +163,7 @@ def _fours(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 @kernel
 def reset(state):
     """Forget the sound."""
-    state.frame[0] = 0
+    state.frame[0] = -1
     state.loudest[0] = 0
     state.past[:] = 0
     state.level[:] = 0
@@ -178,7 +178,8 @@ def process(state, magnitude, f0, weight, gate, share, masks):
     Of that, `f0` (candidates,) are the pitches that the melody may have, in bins, the likeliest first, `weight`
     (candidates,) how likely each is, `gate` whether there is a melody (0 to 1), `share` (bins,) what it may have.
     """
-    if not _hear(state, magnitude):
+    hear(state, magnitude)
+    if state.frame[0] < 0:
         masks[:] = np.float32(1 / 3)
         return
     _compare(state)
@@ -195,17 +196,16 @@ def process(state, magnitude, f0, weight, gate, share, masks):
     _layer(one, state.second, state.second_bias, 1, two)
     _layer(two, state.third, state.third_bias, REACH, three)
     _write(state, masks)
-    state.frame[0] += 1
 
 
 @kernel
-def _hear(state, magnitude):
-    """The logarithms of the newest frame, those of the frame that is due as `now`, and all that remembers them.
+def hear(state, magnitude):
+    """Take the newest `magnitude` (bins,) and write no masks: for frames whose masks are others'.
 
-    Returns whether there has been any sound: all begins with the first, so that it matters not how long a silence,
-    of which the past then consists, came before.
+    All begins with the first sound, so that it matters not how long a silence, of which the past then consists, came
+    before.
     """
-    edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0]
+    edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0] + 1
     bands, bins, rows = now.shape[0], magnitude.shape[0], state.past.shape[0]
     newest = state.past[frame % rows]
     power = np.float32(0)
@@ -217,7 +217,8 @@ def _hear(state, magnitude):
         power += inside
     power /= np.float32(bins)
     if frame == 0 and power == 0:
-        return False
+        return
+    state.frame[0] = frame
     state.loudest[0] = max(state.loudest[0] * state.fall[0], math.sqrt(power))
     faint = np.float32(_FAINT) * (state.loudest[0] + np.float32(1))
     for b in range(bands):
@@ -247,7 +248,6 @@ def _hear(state, magnitude):
     for b in range(bands):
         state.features[10, REACH + b] = state.place[b]
         state.features[13, REACH + b] = np.float32(0.3) * (now[b] - level)
-    return True
 
 
 @kernel
