@@ -61,7 +61,7 @@ def compiling(part: str, told: Callable[[str], object]) -> Iterator[None]:
     """Around code that compiles the kernels of `part`: the first time it `told` a person to be patient."""
     mark = CACHE_FOLDER / f"{part}-is-compiled"
     if not mark.exists():
-        told(f"compiling the {part} for this machine, once: about a minute ...")
+        told(f"compiling the {part} for this machine, once: one to two minutes ...")
     yield
     with suppress(OSError):
         mark.touch()
