@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import resource
 import shutil
 import signal
@@ -17,7 +18,7 @@ import soundfile
 
 from rtsep import disk
 from rtsep.errors import BadInput, Unavailable
-from rtsep.offline import files
+from rtsep.offline import decoders, files, mpeg
 from rtsep.offline.files import RawReader, RawWriter, Reader, Writer, load
 
 RATE = 48000
@@ -126,7 +127,7 @@ def test_what_no_engine_takes_is_refused(tmp_path, rate, channels, sentence):
         Reader(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("name, subtype", (("a.wav", "FLOAT"), ("a.aiff", "PCM_24"), ("a.flac", "PCM_24")))
+@pytest.mark.parametrize("name, subtype", (("a.wav", "FLOAT"), ("a.aiff", "PCM_24")))
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path, name, subtype):
     sound = signals.noise_24_bit(RATE, 2)
     soundfile.write(tmp_path / name, sound, RATE, subtype)
@@ -134,6 +135,19 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path, name, subtyp
     assert 0.4 * RATE < len(got) <= 0.5 * RATE
     assert np.array_equal(got, sound[: len(got)])
     assert warning.endswith(f"{name} ends early, after {len(got) / RATE:.2f} s: the rest is missing or damaged.")
+
+
+def test_a_flac_that_breaks_off_says_how_much_of_it_is_missing(tmp_path):
+    sound = signals.noise_24_bit(RATE, 2)
+    soundfile.write(tmp_path / "a.flac", sound, RATE, "PCM_24")
+    got, warning = read(cut(tmp_path / "a.flac", 0.5))
+    assert 0.4 * RATE < len(got) <= 0.5 * RATE
+    assert np.array_equal(got, sound[: len(got)])
+    missing = f"{1 - len(got) / RATE:.2f} of its 1.00 s are missing."
+    assert warning.endswith(f"a.flac is damaged or ends early: {missing}")
+    with Reader(tmp_path / "a.flac") as reader:  # and says it too where reading begins in what is missing
+        assert sum(len(block) for block in reader.blocks(start=40_000)) == 0
+        assert "are missing" in reader.warning
 
 
 def test_an_ogg_that_breaks_off_has_a_warning(tmp_path):
@@ -174,6 +188,180 @@ def test_a_flac_of_unknown_length_is_read_to_its_end(tmp_path):
         assert reader.length is None
         assert sum(len(block) for block in reader.blocks()) == 10_000
         assert reader.warning is None
+
+
+# Lengths that are guessed, promised or never written: all of the sound is read, or it is told what is missing
+
+
+def mp3(path, seconds, *, loud_from=0.0, header=True):
+    """An MP3 of a variable bitrate whose first and last second have other bitrates; `header`: with its length."""
+    sound = 0.001 * signals.noise(int(seconds * RATE), 2)
+    sound[int(loud_from * RATE) :][:RATE] *= 500
+    soundfile.write(path, sound, RATE)
+    data = path.read_bytes()
+    found = mpeg.frames(data)
+    if not header:
+        path.write_bytes(data[mpeg._frame(data, 0).size :])
+        assert mpeg.frames(path.read_bytes()).promised == 0
+    return found.samples
+
+
+@pytest.mark.parametrize("loud_from", (0, 4))
+def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end_and_no_further(tmp_path, loud_from):
+    samples = mp3(tmp_path / "a.mp3", 5, loud_from=loud_from, header=False)
+    assert abs(soundfile.info(tmp_path / "a.mp3").frames - samples) > RATE  # what a decoder takes it for
+    with Reader(tmp_path / "a.mp3") as reader:
+        assert abs(reader.length - samples) < 0.02 * RATE
+        whole = np.concatenate(list(reader.blocks()))
+        assert (len(whole), reader.warning) == (reader.length, None)
+        assert np.array_equal(np.concatenate(list(reader.blocks(1000, 123_456))), whole[123_456:])
+    level = np.sqrt((whole[int((loud_from + 0.2) * RATE) :][: RATE // 2] ** 2).mean())
+    assert level == pytest.approx(0.05, rel=0.15)
+
+
+@pytest.mark.parametrize("name, subtype", (("a.mp3", None), ("a.ogg", "VORBIS"), ("a.flac", None), ("a.wav", None)))
+def test_several_streams_joined_to_one_file_are_all_read(tmp_path, name, subtype):
+    parts = [signals.noise(samples, 2, seed=samples) for samples in (30_000, 50_000, 20_000)]
+    data = b""
+    for part in parts:
+        soundfile.write(tmp_path / name, part, RATE, subtype)
+        data += (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data)
+    sound, warning = read(tmp_path / name)
+    assert warning is None
+    assert len(sound) == pytest.approx(100_000, abs=6000 if name == "a.mp3" else 0)  # its encoder adds some silence
+    if name in ("a.flac", "a.wav"):
+        np.testing.assert_allclose(sound, np.concatenate(parts), atol=1e-4)
+    with Reader(tmp_path / name) as reader:
+        for start in (29_999, 30_000, 60_000, 90_000):
+            assert np.array_equal(np.concatenate(list(reader.blocks(4096, start))), sound[start:])
+
+
+def test_a_further_stream_of_another_kind_is_told_of(tmp_path):
+    for name, channels in (("a.wav", 1), ("b.wav", 2)):
+        soundfile.write(tmp_path / name, signals.noise(1000, channels), RATE)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes() + (tmp_path / "b.wav").read_bytes())
+    sound, warning = read(tmp_path / "a.wav")
+    assert len(sound) == 1000
+    assert warning.endswith("a.wav: another sound follows, of 48000 Hz and 2 channels; it is left out.")
+
+
+@pytest.mark.parametrize("name", ("a.mp3", "b.mp3", "a.flac", "a.ogg"))
+@pytest.mark.parametrize("kind", ("zeros", "noise", "gap"))
+def test_behind_damage_the_sound_goes_on_and_what_is_missing_is_told(tmp_path, name, kind):
+    path = tmp_path / name
+    if name == "b.mp3":
+        mp3(path, 6, header=False)
+    else:
+        soundfile.write(path, signals.noise(6 * RATE, 2), RATE)
+    data = bytearray(path.read_bytes())
+    middle, count = len(data) // 2, 3000
+    noise = np.random.default_rng(1).bytes(count)
+    data[middle : middle + count] = {"zeros": bytes(count), "noise": noise, "gap": b""}[kind]
+    path.write_bytes(data)
+    sound, warning = read(path)
+    assert 4.5 * RATE < len(sound) <= 6.1 * RATE
+    assert re.search(
+        "is damaged at [23].* s: some sound is missing there|is damaged or ends early: .* missing", warning
+    )
+    with Reader(path) as reader:  # also where reading begins before it
+        assert sum(len(block) for block in reader.blocks(start=RATE)) > 3.5 * RATE
+
+
+def test_titles_before_between_and_behind_the_frames_of_an_mp3_are_no_damage(tmp_path):
+    picture = b"\xff\xfb\x90\x64" * 1000  # what looks like frames
+    size = len(picture)
+    title = b"ID3\4\0\0" + bytes(size >> shift & 127 for shift in (21, 14, 7, 0)) + picture
+    mp3(tmp_path / "a.mp3", 2)
+    data = (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "a.mp3").write_bytes(title + data + title + data + b"TAG" + bytes(125))
+    sound, warning = read(tmp_path / "a.mp3")
+    assert warning is None
+    assert len(sound) == pytest.approx(4 * RATE, abs=6000)
+
+
+@pytest.mark.parametrize("bytes_lost", (0, 1, 3, 999))
+def test_any_bytes_are_taken_apart_into_frames_or_none(bytes_lost):
+    random = np.random.default_rng(bytes_lost)
+    assert mpeg.frames(random.bytes(50_000)) is None
+    assert mpeg.frames(b"\xff" * 5000) is None
+    assert mpeg.frames(b"ID3"[:bytes_lost]) is None
+
+
+@pytest.mark.parametrize(
+    "format, subtype", (("WAV", "PCM_16"), ("RF64", "FLOAT"), ("AIFF", "PCM_24"), ("AU", "PCM_16"))
+)
+def test_a_file_whose_header_was_never_finished_is_read_to_its_end(tmp_path, format, subtype):
+    sound = signals.noise(9000, 2)
+    path = tmp_path / "a.sound"
+    with soundfile.SoundFile(path, "w", RATE, 2, subtype, None, format) as file:
+        file.write(sound[:4500])
+        file.write(sound[4500:])
+        file.flush()
+        data = bytearray(path.read_bytes())  # as if it were killed here
+    if format == "WAV":
+        data[4:8] = bytes(4)
+        assert data[36:44] == b"data" + bytes(4)
+    path.write_bytes(data)
+    with Reader(path) as reader:
+        got = np.concatenate(list(reader.blocks()))
+        assert reader.length == len(got) == 9000
+        assert reader.warning.endswith("a.sound was never finished: what follows its header is read to the end.")
+        np.testing.assert_allclose(got, sound, atol=1e-4)
+        assert np.array_equal(np.concatenate(list(reader.blocks(start=1234))), got[1234:])
+
+
+def test_titles_behind_no_sound_are_no_sound(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((0, 2)), RATE)
+    with (tmp_path / "a.wav").open("ab") as file:
+        file.write(b"LIST" + (4).to_bytes(4, "little") + b"INFO")
+    with pytest.raises(BadInput, match="holds no sound"):
+        Reader(tmp_path / "a.wav")
+
+
+# What ffmpeg reads
+
+
+def by_ffmpeg(path, *options, seconds=2.0):
+    """The file `path`, encoded by ffmpeg from a sound that is returned; the test skips where it is missing."""
+    program = decoders.ffmpeg()
+    if program is None:
+        pytest.skip("there is no ffmpeg (Debian: apt install ffmpeg, or pip install imageio-ffmpeg)")
+    sound = signals.song(int(seconds * RATE), RATE, 2)
+    soundfile.write(path.with_suffix(".wav"), sound, RATE)
+    command = [program, "-v", "error", "-y", "-i", path.with_suffix(".wav"), *options, path]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    path.with_suffix(".wav").unlink()
+    return sound
+
+
+@pytest.mark.parametrize("name", ("a.m4a", "-a.m4a", "a: b.mkv", "a.aac"))
+def test_what_libsndfile_cannot_read_ffmpeg_can(tmp_path, name):
+    sound = by_ffmpeg(tmp_path / name)
+    with Reader(tmp_path / name) as reader:
+        assert (reader.sample_rate, reader.channels) == (RATE, 2)
+        assert reader.length is None or abs(reader.length - len(sound)) < 0.1 * RATE
+        got = np.concatenate(list(reader.blocks(1000)))
+        assert reader.warning is None
+        assert np.array_equal(np.concatenate(list(reader.blocks(4096, 54_321))), got[54_321:])
+        next(reader.blocks())  # and is left alone before its end
+    late = min(range(0, 4000, 16), key=lambda late: np.abs(got[late:][:RATE] - sound[:RATE]).mean())
+    assert np.abs(got[late:][:RATE] - sound[:RATE]).mean() < 0.2 * np.abs(sound).mean()
+
+
+def test_what_ffmpeg_cannot_read_to_its_end_has_a_warning(tmp_path):
+    by_ffmpeg(tmp_path / "a.m4a", "-movflags", "+faststart", seconds=5)
+    sound, warning = read(cut(tmp_path / "a.m4a", 0.6))
+    assert 1.5 * RATE < len(sound) < 4 * RATE
+    assert "a.m4a is damaged: " in warning
+
+
+def test_where_there_is_no_ffmpeg_the_sentence_says_what_would_read_the_file(tmp_path, monkeypatch):
+    by_ffmpeg(tmp_path / "a.m4a")
+    monkeypatch.setattr(files, "ffmpeg", lambda: None)
+    monkeypatch.setattr(decoders, "ffmpeg", lambda: None)
+    with pytest.raises(BadInput, match=r"convert it to WAV or FLAC first\. M4A, AAC and video .* ffmpeg is installed"):
+        Reader(tmp_path / "a.m4a")
 
 
 # Whole files, the song

@@ -6,7 +6,6 @@ under its own name with a header that is right at any moment, so that whatever e
 """
 
 import os
-import re
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 import soxr
-from numpy.typing import NDArray
 
 from ..errors import BadInput, Unavailable, unknown
 from ..settings import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
+from .decoders import Sound as Sound
+from .decoders import ffmpeg, opened
 
-Sound = NDArray[np.float32]
 Name = str | os.PathLike[str]
 
 BLOCK = 4096
@@ -39,10 +38,6 @@ FORMATS = tuple(_ENCODINGS)
 # Commands of libsndfile (sndfile.h) that soundfile has no name for.
 _UPDATE_HEADER_AUTO = 0x1061
 _RF64_AUTO_DOWNGRADE = 0x1210
-
-# A program that writes WAV into a pipe knows no length and promises this much or more; no length is no break.
-_ENDLESS_BYTES, _ENDLESS_SAMPLES = 0x7FFF0000, 2**62
-_MPEG_SLACK_S = 0.1  # lengths of MP3 files are estimates
 
 
 class Reader:
@@ -66,20 +61,23 @@ class Reader:
             raise BadInput(f"{path} is a folder: name the sound files in it.") from None
         except OSError as error:
             raise BadInput(f"cannot read {path}: {error.strerror}.") from error
-        try:
-            self._file = soundfile.SoundFile(self.path)
-        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a name that ends in .raw
+        decoder = opened(self.path)
+        if decoder is None:
             if self.path.stat().st_size == 0:
-                raise BadInput(f"{path} is empty.") from None
-            raise BadInput(f"{path} is no sound file that can be read: convert it to WAV or FLAC first.") from error
-        self.sample_rate, self.channels = self._file.samplerate, self._file.channels
-        self.length = self._file.frames if self._file.frames < _ENDLESS_SAMPLES else None
-        self.warning: str | None = None
+                raise BadInput(f"{path} is empty.")
+            raise BadInput(f"{path} is no sound file that can be read: convert it to WAV or FLAC first{_more()}.")
+        self._decoder = decoder
+        self.sample_rate, self.channels, self.length = decoder.sample_rate, decoder.channels, decoder.length
         try:
             self._check()
         except BadInput:
             self.close()
             raise
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence once all is read if some of the sound could not be, else None."""
+        return self._decoder.warning
 
     def blocks(self, size: int = BLOCK, start: int = 0) -> Iterator[Sound]:
         """Read from sample `start` to the end: blocks (at most `size`, channels), empty on the way there.
@@ -88,33 +86,15 @@ class Reader:
         ------
         BadInput : if nothing at all can be read.
         """
-        # libsndfile is often off by a block of Vorbis after a seek; 600 times as fast as it sounds, all can be decoded.
-        done = begun = 0 if self._file.format == "OGG" else start
-        try:
-            self._file.seek(begun)
-        except soundfile.LibsndfileError:
-            if begun:  # it breaks off before
-                return
-        while True:
-            block = np.empty((size, self.channels), np.float32)
-            # SoundFile.read would seek after every block, and lose what comes just before the damage.
-            library: Any = soundfile
-            place = library._ffi.cast("float *", block.ctypes.data)
-            samples = library._snd.sf_readf_float(self._file._file, place, size)
-            if samples == 0:
-                break
-            skip = min(max(start - done, 0), samples)
-            done += samples
-            yield block[skip:samples]
-        if done == 0:
+        found = start > 0
+        for block in self._decoder.blocks(size, start):
+            found = True
+            yield block
+        if not found:
             raise BadInput(f"{self.path} is damaged: nothing of it can be read.")
-        missing = self.length is not None and self.length - done > _MPEG_SLACK_S * self.sample_rate
-        if done > begun and (missing or self._breaks_off()):
-            seconds = done / self.sample_rate
-            self.warning = f"{self.path} ends early, after {seconds:.2f} s: the rest is missing or damaged."
 
     def close(self) -> None:
-        self._file.close()
+        self._decoder.close()
 
     def __enter__(self) -> "Reader":
         return self
@@ -141,12 +121,15 @@ class Reader:
                 f"{HIGHEST_RATE}."
             )
 
-    def _breaks_off(self) -> bool:
-        """Whether libsndfile noted that the file is shorter than it should be (it then corrects the length)."""
-        log = self._file.extra_info
-        sizes = re.search(r"^ *(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
-        short = sizes is not None and int(sizes[2]) < int(sizes[1]) < _ENDLESS_BYTES
-        return short or "lacks an end-of-stream bit" in log
+
+def _more() -> str:
+    """What would read more kinds of files."""
+    if ffmpeg() is not None:
+        return ""
+    return (
+        ". M4A, AAC and video are read where ffmpeg is installed (Debian and Ubuntu: apt install ffmpeg; anywhere: "
+        "pip install 'rtsep[video]')"
+    )
 
 
 class Writer:
