@@ -18,6 +18,7 @@ from contextlib import suppress
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import IO, Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 import soundfile
@@ -71,6 +72,11 @@ def opened(path: Path) -> Decoder | None:
     return None
 
 
+def bytes_of(path: Path) -> str | bytes:
+    """A path as soundfile takes it even if it is no text."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
 class Sndfile:
     """What libsndfile reads.
 
@@ -81,6 +87,7 @@ class Sndfile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._notes = path, list[str]()
+        self._reading = WeakSet[Any]()  # what is open
         self._content: bytes | None = None  # in place of the file's
         self._raw: tuple[Any, ...] = ()  # what its header says, if it does not say where the sound ends
         self._offsets: list[int | None] = [0]  # of the streams found so far, in bytes; None behind the last
@@ -96,7 +103,8 @@ class Sndfile:
         self.warning: str | None = None
 
     def close(self) -> None:
-        """Nothing is open between two readings."""
+        for file in list(self._reading):
+            file.close()
 
     def blocks(self, size: int, start: int) -> Iterator[Sound]:
         notes, before, number = list(self._notes), 0, 0
@@ -126,7 +134,7 @@ class Sndfile:
         end = _riff_behind(self._path, offset)
         if offset or end:
             return soundfile.SoundFile(_Window(self._path, offset, end))
-        return soundfile.SoundFile(str(self._path) if os.name == "nt" else os.fsencode(self._path))
+        return soundfile.SoundFile(bytes_of(self._path))
 
     def _read(self, offset: int, size: int, start: int) -> Generator[Sound, None, tuple[int, str]]:
         """Blocks of a stream from sample `start` on; its length, and a sentence if some of it is missing."""
@@ -136,8 +144,9 @@ class Sndfile:
             with self._open(offset) as file:
                 length = file.frames if file.frames < _ENDLESS_SAMPLES else 0
                 done = min(done, file.frames)
+                self._reading.add(file)
                 # Behind a seek FLAC stops at damage and does not close the gap: so it is known where it goes on.
-                for block in _blocks(file, size, done, self._format == "FLAC"):
+                for block in _blocks(file, size, done, self._format != "OGG"):
                     skip = min(max(start - done, 0), len(block))
                     done += len(block)
                     yield block[skip:]
@@ -149,13 +158,15 @@ class Sndfile:
             while done < behind:  # the gap, as silence
                 done += (count := min(size, behind - done))
                 yield np.zeros((count, self.channels), np.float32)
-        lost += max(length - done, 0)
-        if lost > (_MPEG_SLACK_S * self.sample_rate if self._format == "MP3" else 0):
+        rest = (
+            length - done if length - done > (_MPEG_SLACK_S * self.sample_rate if self._format == "MP3" else 0) else 0
+        )
+        if lost or (rest and self._format == "OGG"):  # which closes its gaps
             return done, (
-                f"{self._path} is damaged or ends early: {lost / self.sample_rate:.2f} of its "
-                f"{length / self.sample_rate:.2f} s are missing."
+                f"{self._path} is damaged{'' if lost else ' or ends early'}: {(lost + rest) / self.sample_rate:.2f} of "
+                f"its {length / self.sample_rate:.2f} s are missing."
             )
-        return done, _ends_early(self._path, done / self.sample_rate) if breaks_off else ""
+        return done, _ends_early(self._path, done / self.sample_rate) if rest or breaks_off else ""
 
     def _behind_damage(self, offset: int, place: int, length: int) -> int | None:
         """The first sample from `place` on that can be read again."""
@@ -248,8 +259,9 @@ def _blocks(file: Any, size: int, start: int, seek: bool) -> Iterator[Sound]:
     if start or seek:
         try:
             file.seek(start)
-        except soundfile.LibsndfileError:  # it breaks off before
-            return
+        except soundfile.LibsndfileError:
+            if start:  # it breaks off before
+                return
     while True:
         block = np.empty((size, file.channels), np.float32)
         # SoundFile.read would seek after every block, and lose what comes just before the damage.
