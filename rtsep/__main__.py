@@ -5,15 +5,19 @@ Everything that makes sound is imported only when it is needed, so that --help a
 """
 
 import argparse
+import os
+import re
+import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
-from . import __version__
-from .errors import BadInput, Unavailable
+from . import __version__, streams
+from .errors import BadInput, Unavailable, unknown
 from .live.bindings import KINDS, TAKEOVERS
 from .live.controls import (
     PRESETS,
@@ -22,32 +26,96 @@ from .live.controls import (
     import_preset,
     load_session,
     preset,
+    preset_text,
     presets,
     save_preset,
 )
 from .parameters import PARAMETERS, Parameter, checked
 from .settings import GROUPS, MODES, STEMS, Settings
 
+if TYPE_CHECKING:
+    from .offline.render import Report
+
+COMMANDS = ("demo", "live", "karaoke", "separate", "learn", "midi", "preset", "devices", "doctor")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process if None); the exit code."""
-    options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite request to end does what Ctrl-C does
-    warnings.showwarning = lambda message, *_: print(f"rtsep: {message}", file=sys.stderr)
+    if arguments is None:
+        streams.own()
+    code = _ended(sys.argv[1:] if arguments is None else arguments)
     try:
+        sys.stdout.flush()
+    except OSError as error:
+        streams.silence(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            _warn([f"cannot write standard output: {error.strerror}."])
+            return code or 3
+    return code
+
+
+def _ended(arguments: list[str]) -> int:
+    """Run the command line; how it ended."""
+    for name in ("SIGTERM", "SIGHUP"):  # a polite request to end, and a terminal that closes, do what Ctrl-C does
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    warnings.showwarning = lambda message, *_: _warn([str(message)])
+    try:
+        _understood(arguments)
+        options = _parser().parse_args(_joined(arguments))
         options.run(options)
     except (BadInput, Unavailable) as error:
-        print(f"rtsep: {error}", file=sys.stderr)
+        _warn([str(error)])
         return 2 if isinstance(error, BadInput) else 3
+    except SystemExit as end:  # of argparse
+        return int(end.code or 0)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        pass
+        streams.silence(sys.stdout)
+    except OSError as error:
+        _warn([f"{error.filename or 'standard output'}: {error.strerror or error}."])
+        return 3
     return 0
 
 
+def _understood(arguments: list[str]) -> None:
+    """Answer with the line to type what begins with no command."""
+    if not arguments or arguments[0].startswith("-") or arguments[0] in COMMANDS:
+        return
+    first, *rest = arguments
+    if os.path.exists(first) or os.path.splitext(first)[1]:
+        name = shlex.quote(first)
+        raise BadInput(f"{first} is no command: rtsep live {name} plays it, rtsep separate {name} writes its stems.")
+    near = get_close_matches(first.lower(), COMMANDS, 1)
+    if near:
+        line = shlex.join(["rtsep", near[0], *rest])
+        raise BadInput(f"unknown command {first!r}: did you mean {line}?")
+    raise unknown("command", first, COMMANDS)
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """`--guide -inf` as `--guide=-inf`: argparse would take the value for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if re.fullmatch(r"-inf(inity)?", argument, re.IGNORECASE) and joined and re.match(r"--\w[\w-]*$", joined[-1]):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest choices, not all of them."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, str(unknown("choice", value, map(str, action.choices))))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rtsep",
         description="Live un-mixing: drums, lead and harmonies apart while the music sounds.",
         epilog="Start with: rtsep demo",
@@ -63,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     live = commands.add_parser("live", help="un-mix what a sound card hears", epilog=_PARAMETER_HELP, **_RAW)
+    live.add_argument("song", nargs="?", metavar="SONG", help="sound file to play, as -i")
     live.add_argument("-i", "--input", metavar="DEV", help="device (name, unique part of it, or number), a sound file, "
                       "or 'virtual' (the bundled song)")  # fmt: skip
     live.add_argument("-o", "--output", metavar="DEV", help="device, or 'virtual'")
@@ -116,9 +185,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_PARAMETER_HELP,
         **_RAW,
     )
-    separate.add_argument("files", nargs="+", metavar="FILE", help="sound files; - is raw float32 on standard input")
-    separate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder; - is standard output")
-    separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join((*STEMS, *GROUPS))}")
+    separate.add_argument("files", nargs="+", metavar="FILE", help="sound files, or folders of them; - is raw float32 "
+                          "on standard input")  # fmt: skip
+    separate.add_argument("-o", "--output", default="stems", metavar="DIR", help="folder (default: stems); - is "
+                          "standard output")  # fmt: skip
+    separate.add_argument("--filename", metavar="PATTERN", help="where in the folder files go (default: "
+                          "{track}/{stem}.{ext}); {folder} is the song's folder")  # fmt: skip
+    separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join((*STEMS, *GROUPS))}; or vocals, drums, "
+                          "bass, other")  # fmt: skip
     separate.add_argument("--score", metavar="FILE", help="MIDI or CSV file that tells where the melody is")
     separate.add_argument("--by", metavar="B", help="let the score part the sound: track, hand or note (it must be "
                           "aligned with the sound)")  # fmt: skip
@@ -131,7 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("--mix", action="store_true", help="also write the mix with the faders as set")
     separate.add_argument("--midi-out", action="store_true", help="also write the notes, notes.mid and notes.svg, by "
                           "templates that have pitches")  # fmt: skip
-    separate.add_argument("--format", default="wav", metavar="F", help="wav (32-bit float) or flac (24 bit)")
+    separate.add_argument("--format", default="wav", metavar="F", help="wav (default), flac, mp3, ogg or opus")
+    separate.add_argument("--bits", type=int, metavar="N", help="of a sample: 32 (float, default), 24 or 16 in wav, "
+                          "24 (default) or 16 in flac")  # fmt: skip
     separate.add_argument("-j", "--jobs", type=int, default=1, metavar="N", help="files at a time")
     separate.add_argument("--force", action="store_true", help="replace files that exist")
     separate.add_argument("-r", "--rate", type=_positive, metavar="RATE", help="sample rate of standard input, Hz")
@@ -229,7 +305,7 @@ def _preset_commands(parser: argparse.ArgumentParser) -> None:
     for command in (show, save, delete, export):
         command.add_argument("name", metavar="NAME")
     for command in (export, importing):
-        command.add_argument("file", metavar="FILE")
+        command.add_argument("file", metavar="FILE", help="- is standard output" if command is export else None)
     save.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="these values and no others")
     save.add_argument("--program", type=int, metavar="N", help="MIDI program that recalls it, 1 to 128")
     save.add_argument("--bank", type=int, default=0, metavar="N", help="bank of that program (default: 0)")
@@ -319,7 +395,7 @@ def _there(values: Mapping[str, float | str], settings: Settings) -> dict[str, f
 def _pairs(texts: list[str]) -> dict[str, float | str]:
     pairs: dict[str, float | str] = {}
     for text in texts:
-        id, equals, value = text.partition("=")
+        id, equals, value = (part.strip() for part in text.partition("="))
         pairs[id] = value
         if not equals:
             raise BadInput(f"--set {text}: write it as ID=VALUE, as in --set percussive.gain_db=-12.")
@@ -328,7 +404,7 @@ def _pairs(texts: list[str]) -> dict[str, float | str]:
 
 def _warn(sentences: list[str]) -> None:
     for sentence in sentences:
-        print(f"rtsep: {sentence}", file=sys.stderr)
+        print(f"rtsep: {sentence}", file=sys.stderr, flush=True)
 
 
 def _resume(options: argparse.Namespace, remembered: tuple[str, ...]) -> dict[str, float | str]:
@@ -360,6 +436,10 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _live(options: argparse.Namespace) -> None:
     remembered = ("mode", "templates", "splits", "networks", "input", "output", "rate", "block", "channels", "score")
+    if options.song is not None:
+        if options.input is not None:
+            raise BadInput(f"both {options.song} and {options.input} are to be heard: name one of them.")
+        options.input = options.song
     resumed = _resume(options, remembered)
     settings = _settings(options, learn=tuple(options.learn), room=options.room)
     assignments = _there(resumed, settings) | _assignments(options, settings)
@@ -422,43 +502,91 @@ def _separate(options: argparse.Namespace) -> None:
     settings = _settings(options)
     assignments = _assignments(options, settings)
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from .engine import warm_up
+    from .live.painter import printable
     from .live.terminal import tell
-    from .offline.render import separate_files
+    from .offline.render import FILENAME, separate_files, sound_files
 
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        tasks = {file: bars.add_task(file, total=None) for file in options.files}
-        warm_up(tell)
-        reports = separate_files(
-            options.files,
-            options.output,
-            settings=settings,
-            stems=options.stems.split(",") if options.stems else None,
-            parameters=assignments,
-            mix=options.mix,
-            format=options.format,
-            jobs=options.jobs,
-            force=options.force,
-            sample_rate=options.rate,
-            channels=options.channels,
-            score=options.score,
-            midi_out=options.midi_out,
-            progress=lambda source, done, length: bars.update(tasks[source], completed=done, total=length),
-        )
-    for report in reports:
-        for warning in report.warnings:
-            tell(warning)
-        for path in report.written:
-            print(path)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    reports: list[Report] = []
+    tasks: dict[str, TaskID] = {}
+
+    def advance(source: str, done: int, length: int | None) -> None:
+        if source not in tasks:
+            tasks[source] = bars.add_task(printable(os.fsencode(source).decode(errors="replace")), total=None)
+        bars.update(tasks[source], completed=done, total=length)
+
+    stems = _stems(options.stems)
+    try:
+        with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+            warm_up(tell)
+            separate_files(
+                options.files,
+                options.output,
+                settings=settings,
+                stems=stems,
+                parameters=assignments,
+                mix=options.mix,
+                format=options.format,
+                bits=options.bits,
+                filename=options.filename or FILENAME,
+                jobs=options.jobs,
+                force=options.force,
+                sample_rate=options.rate,
+                channels=options.channels,
+                score=options.score,
+                midi_out=options.midi_out,
+                progress=advance,
+                report=reports.append,
+            )
+    except KeyboardInterrupt:
+        _tell_of(reports)
+        done = {report.source for report in reports if report.written}
+        left = [file for source in options.files for file in sound_files(source) if file not in done]
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        tell(f"interrupted: {len(done)} done, nothing is written of {', '.join(left[:3])}{more}.")
+        raise
+    _tell_of(reports)
     # The one that decides the exit code comes last: a machine that cannot, before a file that makes no sense.
     errors = sorted((report.error for report in reports if report.error), key=lambda error: isinstance(error, OSError))
     for error in errors[:-1]:
         tell(str(error))
     if errors:
         raise errors[-1]
+
+
+def _tell_of(reports: Iterable["Report"]) -> None:
+    for report in reports:
+        _warn(list(report.warnings))
+        for path in report.written:
+            streams.say(str(path))
+
+
+# What stems are called elsewhere.
+_ELSEWHERE = {
+    **dict.fromkeys(("vocals", "vocal", "voice", "lead"), "melody"),
+    "drums": "percussive",
+    **dict.fromkeys(("bass", "guitar", "piano", "other"), "harmony"),
+    **dict.fromkeys(("instrumental", "no_vocals"), "accompaniment"),
+    "no_drums": "harmonic",
+}
+
+
+def _stems(text: str | None) -> list[str] | None:
+    """The stems of --stems; those that have other names elsewhere are told of."""
+    if text is None:
+        return None
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    ours: dict[str, list[str]] = {}
+    for name in named:
+        if name.lower() in _ELSEWHERE:
+            ours.setdefault(_ELSEWHERE[name.lower()], []).append(name)
+    if ours:
+        said = [f"{' and '.join(names)} as {stem}" for stem, names in ours.items()]
+        _warn([f"written under their names here: {', '.join(said)}."])
+    return list(dict.fromkeys(_ELSEWHERE.get(name.lower(), name) for name in named))
 
 
 def _learn(options: argparse.Namespace) -> None:
@@ -556,6 +684,9 @@ def _preset_delete(options: argparse.Namespace) -> None:
 
 
 def _preset_export(options: argparse.Namespace) -> None:
+    if options.file == "-":
+        sys.stdout.write(preset_text(options.name))
+        return
     export_preset(options.name, options.file, force=options.force)
 
 
@@ -566,6 +697,8 @@ def _preset_import(options: argparse.Namespace) -> None:
 def _separate_by_score(options: argparse.Namespace) -> None:
     if options.score is None or len(options.files) != 1:
         raise BadInput("--by needs one sound file and its --score.")
+    if options.filename is not None:
+        raise BadInput("--filename goes without --by: the stems are called as the score's.")
     from .live.terminal import tell
     from .offline.informed import separate_file_by_score
 
@@ -578,9 +711,10 @@ def _separate_by_score(options: argparse.Namespace) -> None:
         split_at=options.split_at,
         tolerance_s=options.tolerance,
         format=options.format,
+        bits=options.bits,
         force=options.force,
     ):
-        print(path)
+        streams.say(str(path))
 
 
 def _devices(options: argparse.Namespace) -> None:

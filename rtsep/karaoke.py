@@ -1,6 +1,7 @@
 """Karaoke: a song loses its lead, a singer takes its place, and both pitches are compared while it sounds."""
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from .live import devices
 from .live.callback import MICROPHONE_S
 from .live.howl import howl
 from .live.keyboard import keys
+from .live.record import check_folder
 from .live.singing import Singing
 from .live.stage import Stage, Values, line
 from .live.stream import Source, Stream, open_stream, warm_up
@@ -24,6 +26,7 @@ from .offline import score as scores
 from .offline.files import song as bundled_song
 from .offline.files import sum_of
 from .settings import Settings
+from .streams import say
 
 NONE = "none"
 """The name of no microphone at all."""
@@ -71,6 +74,8 @@ def karaoke(
         _check_picture(Path(picture), force)
     engine = Engine(settings)
     engine.parameters.update(parameters)
+    if record is not None:
+        check_folder(record, engine.stems, force)
     regions = None if score is None else scores.load(score)
     output, rate = output_device(output)
     source: Source | None
@@ -79,7 +84,7 @@ def karaoke(
         song, parts = "the bundled song", bundled_song(rate)
         engine.prepare(sample_rate=rate, channels=2)  # for its latency: the lead is to be in time with what is heard
         source, lead = sum_of(parts), np.pad(parts["lead"], ((engine.latency, 0), (0, 0)))
-    elif _is_file(song, output):
+    elif devices.is_file(song, output):
         source, song = song, Path(song).name
     else:
         source, listening = None, song
@@ -124,17 +129,17 @@ def karaoke(
             line=lambda: line(evening.values()),
         )
         evening.listen()
-    print(summary(stream))
+    say(summary(stream))
     if stream.player and stream.player.warning:
         tell(stream.player.warning)
     if voice is not None:
-        print(evening.singing.summary())
+        say(evening.singing.summary())
     if picture is not None:
         try:
             evening.singing.picture(picture)
         except OSError as error:
             raise Unavailable(f"cannot write {picture}: {error.strerror}.") from error
-        print(picture)
+        say(picture)
     if stream.recorder and stream.recorder.error:
         raise Unavailable(stream.recorder.error)
 
@@ -143,25 +148,12 @@ def _check_picture(path: Path, force: bool) -> None:
     """Refuse what could not be drawn at the end."""
     if path.suffix.lower() != ".png":
         raise BadInput(f"the picture {path} would be a PNG file: give it a name that ends in .png.")
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise BadInput(f"{path} exists already: choose another name, or add --force to replace it.")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise BadInput(f"the picture {path} cannot be written: there is no folder {path.parent}; make it first.")
     if find_spec("matplotlib") is None:
         raise Unavailable("no picture can be drawn without matplotlib: pip install 'rtsep[plot]'.")
-
-
-def _is_file(name: str, output: str | None) -> bool:
-    """Whether `name` means a sound file, there or not, and no input device."""
-    if Path(name).is_file() or output == devices.VIRTUAL:
-        return True
-    try:
-        devices.find(name, "input")
-    except Unavailable:
-        if Path(name).suffix or Path(name).exists():
-            return True
-        raise
-    return False
 
 
 def _microphone(
@@ -177,7 +169,7 @@ def _microphone(
         who = "--mic FILE lets a sound file sing" if lead is None else "the song's own lead stands in for the singer"
         tell(f"nobody sings on the virtual device: {who}")
         return lead, listening
-    if name is not None and _is_file(name, output):
+    if name is not None and devices.is_file(name, output):
         return name, listening
     if listening is not None:
         if name is None and channel is None:

@@ -1,5 +1,6 @@
 """`rtsep learn`: recordings of parts become a file of templates."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,7 +109,7 @@ def _examples(
     examples: dict[str, list[Example]] = {part: [] for part in named}
     left: list[Example] = []
     for part, path in ((part, path) for part, own in named.items() for path in own):
-        excerpt = None if Path(path).exists() else _EXCERPT.fullmatch(path)
+        excerpt = None if os.path.exists(path) else _EXCERPT.fullmatch(path)
         if excerpt is None:
             examples[part].append(path)
             continue

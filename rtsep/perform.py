@@ -1,21 +1,22 @@
 """`rtsep live`: what a sound card hears is un-mixed under the hands of a player."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from .engine import Engine
 from .errors import Unavailable
 from .hands import Hands
 from .live.desk import Desk
-from .live.devices import VIRTUAL, find
+from .live.devices import VIRTUAL, find, is_file
 from .live.history import History
 from .live.keyboard import keys
+from .live.record import check_folder
 from .live.sampler import Sampler
 from .live.stream import Source, open_stream, warm_up
 from .live.terminal import status, summary, tell, watch
 from .offline import score as scores
 from .offline.files import song, sum_of
 from .settings import Settings
+from .streams import say
 
 
 def perform(
@@ -46,6 +47,8 @@ def perform(
     """
     engine = Engine(settings)
     engine.parameters.update(parameters)
+    if record is not None:
+        check_folder(record, engine.stems, force)
     regions = scores.load(score) if score else None
     source: Source | None = None
     if input is None and output == VIRTUAL:
@@ -54,7 +57,7 @@ def perform(
         if sample_rate is None:
             sample_rate = 48_000 if output == VIRTUAL else find(output, "output").sample_rate
         source = sum_of(song(sample_rate))
-    elif input is not None and Path(input).is_file():
+    elif input is not None and is_file(input, output):
         source = input
     warm_up(tell)
     with (
@@ -90,6 +93,6 @@ def perform(
             tell(f'what was learned is kept: rtsep live --templates "{sampler.path}"')
     if stream.player and stream.player.warning:
         tell(stream.player.warning)
-    print(summary(stream))
+    say(summary(stream))
     if stream.recorder and stream.recorder.error:
         raise Unavailable(stream.recorder.error)

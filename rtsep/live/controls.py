@@ -134,14 +134,26 @@ def delete_preset(name: str) -> None:
 
 def export_preset(name: str, path: str | os.PathLike[str], force: bool = False) -> None:
     """Write a preset to a file of its own; `force` replaces what is there."""
-    document = _begun(None)
-    if name.casefold() in PRESETS:
-        _put_values(document, _shipped(name.casefold()).values)
-    else:
-        document = _read(_saved(name))
+    document = _alone(name)
     if os.path.exists(path) and not force:
         raise BadInput(f"{path} exists already: choose another name, or add --force to replace it.")
     _write(Path(path), document)
+
+
+def preset_text(name: str) -> str:
+    """A preset as the text of such a file."""
+    from tomlkit import dumps
+
+    return dumps(_alone(name))
+
+
+def _alone(name: str) -> Any:
+    """The document of a preset."""
+    if name.casefold() not in PRESETS:
+        return _read(_saved(name))
+    document = _begun(None)
+    _put_values(document, _shipped(name.casefold()).values)
+    return document
 
 
 def import_preset(path: str | os.PathLike[str], name: str | None = None, force: bool = False) -> Preset:

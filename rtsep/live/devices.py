@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import os
 import sys
 from contextlib import suppress
 from ctypes.util import find_library
@@ -14,6 +15,7 @@ VIRTUAL = "virtual"
 """The name of the built-in device that needs no hardware."""
 
 
+_SHOWN = 3  # devices in a sentence
 _CLIENT = b"rtsep"  # what JACK calls us; PortAudio keeps the pointer
 
 
@@ -94,10 +96,25 @@ def find(name: str | int | None, kind: str) -> Device:
     matches = matches or [device for device in fitting if word in f"{device.name}, {device.host}".lower()]
     if len(matches) == 1:
         return matches[0]
-    listed = "; ".join(f"{device.name!r} ({device.host})" for device in matches or fitting)
+    listed = "; ".join(f"{device.name!r} ({device.host})" for device in (matches or fitting)[:_SHOWN])
+    if len(matches or fitting) > _SHOWN:
+        listed += f" and {len(matches or fitting) - _SHOWN} more, as rtsep devices shows"
     if matches:
         raise BadInput(f"{name!r} fits {len(matches)} {kind} devices: {listed}. Give more of the name, or its number.")
     raise Unavailable(f"no {kind} device is called {name!r}. There are: {listed}.")
+
+
+def is_file(name: str, output: str | None) -> bool:
+    """Whether `name` means a sound file, there or not, and no input device beside the device `output`."""
+    if os.path.isfile(name) or output == VIRTUAL:
+        return True
+    try:
+        find(name, "input")
+    except Unavailable:
+        if os.path.splitext(name)[1] or os.path.exists(name):
+            return True
+        raise
+    return False
 
 
 def check(device: Device, kind: str, channels: int, sample_rate: float) -> None:

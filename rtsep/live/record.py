@@ -4,6 +4,7 @@ The callback appends to a ring in memory; a thread of its own empties the ring i
 longer than the ring lasts leaves a gap, which is counted and filled with silence, so that the files stay aligned.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,14 @@ from ..offline.files import Writer
 from .callback import State
 
 _TURN_S = 0.05  # how often the ring is emptied
+
+
+def check_folder(folder: str | Path, names: Sequence[str], force: bool) -> None:
+    """Raise `BadInput` if a recording of `names` in `folder` would replace an earlier one, and `force` is not set."""
+    paths = [Path(folder) / f"{name}.wav" for name in ("input", "output", *names)]
+    taken = next((path for path in paths if os.path.lexists(path)), None)
+    if taken is not None and not force:
+        raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
 
 
 class Recorder:
@@ -53,9 +62,7 @@ class Recorder:
         self._latency = latency
         sung = ("microphone",) * state.microphone.shape[1]
         paths = [self.folder / f"{name}.wav" for name in ("input", "output", *stems, *sung)]
-        taken = next((path for path in paths if path.exists()), None)
-        if taken is not None and not force:
-            raise BadInput(f"{taken} exists already: record to another folder, or add --force.")
+        check_folder(folder, [path.stem for path in paths], force)
         self._delays = [0, latency, *[state.engine.stft.delayed.shape[1]] * len(stems), *[latency] * len(sung)]
         self._files = [
             Writer(path, sample_rate, 1 if path.stem in sung else self._channels, recording=True, force=force)

@@ -441,6 +441,14 @@ def load(path: Name, sample_rate: float | None = None) -> tuple[Sound, float]:
     return resampled, sample_rate
 
 
+def name_of(source: Name) -> str:
+    """What the sound at `source` is called: its file's name without what it ends in."""
+    path = Path(source)
+    if path == Path("-"):
+        return "stdin"
+    return path.stem if path.stem.strip(".") else path.name  # "...wav" would lead out of the folder
+
+
 def song(sample_rate: float) -> dict[str, Sound]:
     """The true stems of the bundled song, {name of SONG: (samples, 2)}, all of one length; their sum is the song."""
     folder = Path(__file__).parent.parent / "song"

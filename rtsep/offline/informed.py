@@ -29,7 +29,7 @@ from ..errors import BadInput, unknown
 from ..kernel import kernel
 from ..settings import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, Sizes
 from ..templates import harmonic_templates, onset_templates
-from .files import FORMATS, Name, Sound, Writer, load
+from .files import Name, Sound, Writer, encoded, load, name_of
 from .score import Note, note_name, notes_of, pitch_of
 
 BY = ("track", "hand", "note")
@@ -57,6 +57,7 @@ _MOST_VALUES = 2**25  # of a spectrogram, 128 MB: 6 minutes at 44.1 kHz; longer 
 _MOST_BYTES = 4e9  # of all stems
 _FRAMES = 256  # transformed at a time
 _STEPS = np.float32(2**23)  # stems are rounded to 24-bit samples: their sums are exact in float32
+_LONGEST_NAME = 50  # letters of a track, which may take 4 bytes each of the 255 that a file's name may have
 _TINY = np.float32(1e-12)  # beside a loudest magnitude of 1
 
 
@@ -180,6 +181,7 @@ def separate_file_by_score(
     split_at: int | str = 60,
     tolerance_s: float = 0.1,
     format: str = "wav",
+    bits: int | None = None,
     force: bool = False,
 ) -> list[Path]:
     """`separate_by_score` of a sound file into FOLDER/<name>/<stem>.<format>; the paths that were written.
@@ -189,9 +191,8 @@ def separate_file_by_score(
     BadInput : also for an unknown format, and if there are such files already and `force` is not set.
     Unavailable : if they cannot be written; then none is.
     """
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
-    home = Path(folder) / Path(source).stem
+    encoded(format, bits)
+    home = Path(folder) / name_of(source)
     there = next(home.glob(f"*.{format}"), None)
     if there is not None and not force:
         raise BadInput(f"{there} exists already: choose another folder, or add --force to replace.")
@@ -201,7 +202,10 @@ def separate_file_by_score(
     )
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(Writer(home / f"{name}.{format}", rate, sound.shape[1], force=force)) for name in stems
+            stack.enter_context(
+                Writer(home / f"{name}.{format}", rate, sound.shape[1], format=format, bits=bits, force=force)
+            )
+            for name in stems
         ]
         for writer, stem in zip(writers, stems.values(), strict=True):
             writer.write(stem)
@@ -262,7 +266,8 @@ def _named(notes: Sequence[Note], by: str, split_at: int | str) -> list[str]:
         tracks = list(dict.fromkeys(note.track for note in notes))
         if len(tracks) == 1:
             raise BadInput("the score has one track with notes: separate by hand or by note instead.")
-        fit = dict(zip(tracks, _unique([re.sub(r"[^\w. #-]", "_", track) for track in tracks]), strict=True))
+        names = [re.sub(r"[^\w. #-]", "_", track)[:_LONGEST_NAME] for track in tracks]
+        fit = dict(zip(tracks, _unique(names), strict=True))
         return [fit[note.track] for note in notes]
     return _unique([f"{note_name(note.pitch)} {note.onset_s:.3f}s" for note in notes])
 

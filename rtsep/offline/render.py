@@ -5,6 +5,7 @@ the first sample is dropped. Files stream through in blocks, whatever their leng
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from threading import Event
 from typing import NamedTuple
 
 import numpy as np
+import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from .. import disk
@@ -24,9 +26,16 @@ from ..settings import MOST_CHANNELS, Settings
 from ..templates import Templates
 from . import notes as rolls
 from . import score as scores
-from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of
+from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, encoded, load, name_of, sum_of
 
-_TABLE, _MIDI, _ROLL = "f0", "notes.mid", "notes.svg"  # what is no sound among the outputs
+_TABLE, _MIDI, _ROLL = ("f0", "csv"), ("notes", "mid"), ("notes", "svg")  # what is no sound among the outputs
+
+FILENAME = "{track}/{stem}.{ext}"
+"""Where the files of a source go; {folder} is that of the source, {trackext} what its name ends in."""
+
+# What a folder is searched for, beside what libsndfile and ffmpeg name after themselves.
+_SUFFIXES = {".wave", ".aif", ".aifc", ".oga", ".opus", ".snd", ".mp2", ".m4a", ".aac", ".mp4", ".m4v", ".mov", ".mkv"}
+_SUFFIXES |= {".webm", ".wma", ".ac3", ".ape", ".wv"}
 
 PIPE = "-"
 """The name of standard input among sources, and of standard output as a folder."""
@@ -160,6 +169,8 @@ def separate_files(
     parameters: Mapping[str, float | str] | None = None,
     mix: bool = False,
     format: str = "wav",
+    bits: int | None = None,
+    filename: str = FILENAME,
     jobs: int = 1,
     force: bool = False,
     sample_rate: float | None = None,
@@ -167,6 +178,7 @@ def separate_files(
     score: Name | None = None,
     midi_out: bool = False,
     progress: Progress | None = None,
+    report: Callable[[Report], object] | None = None,
 ) -> list[Report]:
     """Separate sound files into FOLDER/<name>/<stem>.<format> and f0.csv (time_s, f0_hz, confidence), block by block.
 
@@ -175,17 +187,20 @@ def separate_files(
 
     Parameters
     ----------
-    sources : paths; "-" is raw little-endian float32 from standard input, channels interleaved, and is named stdin
+    sources : paths; a folder stands for the sound files in it; "-" is raw little-endian float32 from standard input,
+        channels interleaved, and is named stdin
     folder : made if need be; "-" sends one stem (or, if no stems are named, the mix) of one source to standard
         output as raw little-endian float32. It ends quietly when nobody reads any more.
     settings : Settings(mode="quality") if left out
     stems, parameters, mix, score : as for `separate`; a score goes with a single source
-    format : "wav" (32-bit float) or "flac" (24 bit)
+    format, bits : as for `Writer`
+    filename : a pattern for where in the folder the files go, with {track}, {trackext}, {folder}, {stem} and {ext}
     jobs : sources worked on at a time, each in a thread
     force : replace files that are there already
     sample_rate, channels : of standard input
     midi_out : also write the notes by templates that have pitches: notes.mid, and notes.svg, a picture of them
     progress : is told how far each source is
+    report : is told of each source when it is done, as `progress` is
 
     Returns
     -------
@@ -195,7 +210,8 @@ def separate_files(
     ------
     BadInput : before any work begins, if what is asked for makes no sense or would replace a file.
     """
-    places, folder = [os.fspath(source) for source in sources], os.fspath(folder)
+    places = [file for source in sources for file in sound_files(os.fspath(source))]
+    folder = os.fspath(folder)
     if stems is None and mix and folder == PIPE:
         stems = ()
     settings = settings or Settings(mode="quality")
@@ -206,8 +222,7 @@ def separate_files(
     regions = _score(score)
     if not names:
         raise BadInput("nothing to write: name stems, or ask for the mix.")
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
+    encoded(format, bits)
     if jobs < 1:
         raise BadInput(f"{jobs} jobs: there must be at least 1.")
     if PIPE in places and (sample_rate is None or channels is None):
@@ -215,13 +230,19 @@ def separate_files(
     templates = _pitched(settings) if midi_out else None
     if templates and folder == PIPE:
         raise BadInput("standard output takes one sound: name a folder for the notes.")
-    others = {_TABLE: "f0.csv"} if settings.melody else {}
-    others |= {_MIDI: _MIDI, _ROLL: _ROLL} if templates else {}
-    plan = _plan(places, folder, names, format, force, others)
+    others = [_TABLE] if settings.melody else []
+    others += [_MIDI, _ROLL] if templates else []
+    plan = _plan(places, folder, filename, [*((name, format) for name in names), *others], force)
     raw = (sample_rate or 0, channels or 0)
     stop = Event()
 
-    def work(source: str, outputs: dict[str, Path]) -> Report:
+    def work(source: str, outputs: _Outputs) -> Report:
+        done = separated(source, outputs)
+        if report:
+            report(done)
+        return done
+
+    def separated(source: str, outputs: _Outputs) -> Report:
         try:
             with ExitStack() as stack:
                 reader = RawReader(sys.stdin.buffer, *raw) if source == PIPE else Reader(source)
@@ -232,14 +253,13 @@ def separate_files(
                 track: list[Sound] = []
                 heard: list[Sound] = []
                 table = outputs.get(_TABLE)
-                for name, path in outputs.items():
-                    if name in (_TABLE, _MIDI, _ROLL):
-                        continue
-                    stack.callback(_remove_empty, path.parent)
+                for name in names:
+                    path = outputs[name, format]
+                    stack.callback(_remove_empty, path.parent, Path(folder))
                     writers[name] = (
                         RawWriter(sys.stdout.buffer)
                         if folder == PIPE
-                        else Writer(path, reader.sample_rate, reader.channels, force=force)
+                        else Writer(path, reader.sample_rate, reader.channels, format=format, bits=bits, force=force)
                     )
                     stack.enter_context(writers[name])
                 done = 0
@@ -266,6 +286,8 @@ def separate_files(
             return Report(source, (), (), None)
         except (BadInput, Unavailable) as error:
             return Report(source, (), (), error)
+        except OSError as error:  # a disk or a network that fails amid reading
+            return Report(source, (), (), Unavailable(f"cannot read {source}: {error.strerror or error}."))
         warnings = [part.warning for part in (reader, *writers.values()) if part.warning]
         misfit = scores.fits(regions, done / reader.sample_rate) if regions is not None else None
         warnings += [misfit] if misfit else []
@@ -331,42 +353,74 @@ def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) ->
     return engine
 
 
-def _plan(
-    sources: Sequence[str],
-    folder: str,
-    names: Sequence[str],
-    format: str,
-    force: bool,
-    others: Mapping[str, str],
-) -> dict[str, dict[str, Path]]:
-    """Where each sound of each source goes, and the `others` (files by name).
+_Outputs = Mapping[tuple[str, str], Path]  # by stem and format, or what else is written
 
-    `BadInput` if two would go to one place or one is taken.
-    """
+
+def sound_files(source: str) -> list[str]:
+    """`source` itself; of a folder the sound files in it, by what their names end in."""
+    if source == PIPE or not os.path.isdir(source):
+        return [source]
+    known = _SUFFIXES | {f".{name.lower()}" for name in (*soundfile.available_formats(), *FORMATS)} - {".raw"}
+    try:
+        names = sorted(os.listdir(source))
+    except OSError as error:
+        raise BadInput(f"cannot read {source}: {error.strerror}.") from error
+    found = [name for name in names if os.path.splitext(name)[1].lower() in known and not name.startswith(".")]
+    if not found:
+        raise BadInput(f"the folder {source} holds no sound files: name one that does, or the files.")
+    return [os.path.join(source, name) for name in found]
+
+
+def _plan(
+    sources: Sequence[str], folder: str, pattern: str, kinds: Sequence[tuple[str, str]], force: bool
+) -> dict[str, _Outputs]:
+    """Where each of `kinds` of each source goes; `BadInput` if two would go to one place or one is taken."""
     if folder == PIPE:
-        if len(sources) != 1 or len(names) != 1:
+        if len(sources) != 1 or len([ext for _, ext in kinds if ext in FORMATS]) != 1:
             raise BadInput("standard output takes one sound of one source: name one stem, or the mix alone.")
-        return {sources[0]: {names[0]: Path(PIPE)}}
-    plan: dict[str, dict[str, Path]] = {}
+        return {sources[0]: dict.fromkeys(kinds, Path(PIPE))}
+    plan: dict[str, _Outputs] = {}
     taken: dict[str, str] = {}
     for source in sources:
-        home = Path(folder) / ("stdin" if source == PIPE else Path(source).stem)
-        first = taken.get(home.name.casefold())  # upper and lower case are one on many disks
-        if first is not None:
-            raise BadInput(f"{first} and {source} would both go to {home}: separate them into two folders.")
-        taken[home.name.casefold()] = source
-        plan[source] = {name: home / f"{name}.{format}" for name in names}
-        plan[source] |= {name: home / file for name, file in others.items()}
-    outputs = [path for paths in plan.values() for path in paths.values()]
-    inputs = {Path(source).resolve() for source in sources}
-    for path in outputs:
-        if path.resolve() in inputs:
+        outputs = {kind: Path(folder, *_parts(pattern, source, *kind)) for kind in kinds}
+        for path in outputs.values():
+            place = str(path).casefold()  # upper and lower case are one on many disks
+            first = taken.setdefault(place, source)
+            if source in plan or first != source:
+                raise BadInput(
+                    f"{first} and {source} would both go to {path.parent}: separate them into two folders, or give "
+                    f"them places of their own, as in --filename '{{folder}}/{FILENAME}'."
+                )
+        if len({str(path).casefold() for path in outputs.values()}) < len(outputs):
+            raise BadInput(f"all stems would be called {next(iter(outputs.values()))}: put {{stem}} into --filename.")
+        plan[source] = outputs
+    places = [path for outputs in plan.values() for path in outputs.values()]
+    inputs = {os.path.realpath(source) for source in sources}
+    for path in places:
+        if os.path.realpath(path) in inputs:
             raise BadInput(f"{path} is one of the sources: choose another folder.")
-    there = [path for path in outputs if path.exists()]
+    there = [path for path in places if os.path.lexists(path)]
     if there and not force:
         more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
         raise BadInput(f"{there[0]}{more} exists already: choose another folder, or add --force to replace.")
     return plan
+
+
+def _parts(pattern: str, source: str, stem: str, ext: str) -> list[str]:
+    """The folders and the name that the pattern gives a file; never a way out of the folder they are in."""
+    track = name_of(source)
+    fields = {"track": track, "stem": stem, "ext": ext, "trackext": os.path.splitext(source)[1][1:]}
+    fields["folder"] = Path(os.path.abspath(source)).parent.name if "{folder}" in pattern and source != PIPE else ""
+    parts = []
+    for part in pattern.replace(os.sep, "/").split("/"):
+        for field in re.findall(r"{([^{}]*)}", part):
+            if field not in fields:
+                raise unknown("field", field, fields)
+        name = re.sub(r"{(\w+)}", lambda field: fields[field[1]], part)
+        if not part or part.strip(".") == "" or os.path.splitdrive(name)[0]:
+            raise BadInput(f"--filename {pattern}: write it as in {FILENAME}; all stays within the output folder.")
+        parts.append(name if name.strip(".") else "_")
+    return parts
 
 
 def _render(
@@ -446,6 +500,9 @@ def _write_table(path: Path, melody: Melody) -> None:
     disk.write(path, ("time_s,f0_hz,confidence\n" + "".join(rows)).encode())
 
 
-def _remove_empty(folder: Path) -> None:
+def _remove_empty(folder: Path, within: Path) -> None:
+    """Remove what is empty of the folders from `folder` up to `within`."""
     with suppress(OSError):
-        folder.rmdir()
+        while folder != within and within in folder.parents:
+            folder.rmdir()
+            folder = folder.parent
