@@ -75,7 +75,7 @@ def _ended(arguments: list[str]) -> int:
     except BrokenPipeError:
         streams.silence(sys.stdout)
     except OSError as error:
-        _warn([f"{error.filename or 'standard output'}: {error.strerror or error}."])
+        _warn([_said(error)])
         return 3
     return 0
 
@@ -92,7 +92,16 @@ def _understood(arguments: list[str]) -> None:
     if near:
         line = shlex.join(["rtsep", near[0], *rest])
         raise BadInput(f"unknown command {first!r}: did you mean {line}?")
-    raise unknown("command", first, COMMANDS)
+    raise BadInput(f"unknown command {first!r}: rtsep --help lists what there is.")
+
+
+def _said(error: OSError) -> str:
+    """The sentence for what nobody expected of the system."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the folder that this was started in is gone: change to another."
+    return f"{error.filename or 'cannot write standard output'}: {error.strerror or error}."
 
 
 def _joined(arguments: list[str]) -> list[str]:

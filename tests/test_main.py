@@ -1,11 +1,14 @@
 """The command line as people meet it: what it prints, what it writes, and how it refuses."""
 
+import contextlib
 import ctypes.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +122,146 @@ def test_separate_is_at_its_best_by_default_and_presets_and_a_score_come_along(s
         for name in ("melody", "mix"):
             written = soundfile.read(tmp_path / "a song" / f"{name}.wav", dtype="float32")[0]
             assert np.allclose(written, truth, atol=1e-6) == (score is not None)
+
+
+def test_separate_takes_a_folder_and_the_stems_of_other_tools_and_writes_what_is_asked_for(song, tmp_path):
+    album = tmp_path / "an album"
+    album.mkdir()
+    song.rename(album / "01.wav")
+    stems = "--stems", "vocals,drums,bass,other"
+    result = rtsep("separate", album, *stems, "--mode", "live", "--format", "mp3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "vocals as melody, drums as percussive, bass and other as harmony." in result.stderr
+    written = {path.name for path in (tmp_path / "stems" / "01").iterdir()}
+    assert written == {"melody.mp3", "percussive.mp3", "harmony.mp3", "f0.csv"}
+    pattern = "{folder} {track}-{stem}.{ext}"
+    options = "--format", "flac", "--bits", "16", "--stems", "harmonic", "--filename", pattern, "-o", "out"
+    assert rtsep("separate", album, *options, cwd=tmp_path).returncode == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"an album 01-harmonic.flac", "an album 01-f0.csv"}
+    assert soundfile.info(tmp_path / "out" / "an album 01-harmonic.flac").subtype == "PCM_16"
+
+
+def test_a_name_that_is_no_text_is_one_of_a_batch_and_output_that_is_no_utf_8_is_written_all_the_same(song, tmp_path):
+    names = [b"\xff\xfe.wav", "\u30ad\u30ba\u30ca [x].wav".encode(), b"none.wav"]
+    for name in names[:2]:
+        (tmp_path / os.fsdecode(name)).write_bytes(song.read_bytes())
+    command = [sys.executable, "-m", "rtsep", "separate", *names, "--mode", "live", "--stems", "melody"]
+    for encoding, ending in (("utf-8", names[0][:-4] + b"/melody.wav\n"), ("cp1252", b"\\u30ca [x]/melody.wav\n")):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        result = subprocess.run([*command, "-o", encoding], capture_output=True, cwd=tmp_path, env=environment)
+        assert result.returncode == 2 and b"no file none.wav" in result.stderr and b"Traceback" not in result.stderr
+        assert ending in result.stdout
+        assert len(list((tmp_path / encoding).rglob("melody.wav"))) == 2
+
+
+@pytest.mark.parametrize("jobs", ("1", "2"))
+def test_ctrl_c_tells_what_is_done_and_what_is_not(song, tmp_path, jobs):
+    long = tmp_path / "long.wav"
+    with soundfile.SoundFile(long, "w", RATE, 2, "PCM_16") as file:
+        for _ in range(60):
+            file.write(np.zeros((10 * RATE, 2)))
+    for number in range(4):
+        (tmp_path / f"{number}.wav").symlink_to(long)
+    names = [song.name, *(f"{number}.wav" for number in range(4))]
+    command = [sys.executable, "-m", "rtsep", "separate", *names, "-j", jobs]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        while not (tmp_path / "stems" / "a song" / "residual.wav").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted: 1 done, nothing is written of 0.wav, 1.wav, 2.wav and 1 more." in told
+    assert "Traceback" not in told and len(printed.splitlines()) == len(STEMS) + 1
+    assert [path.name for path in (tmp_path / "stems").iterdir()] == ["a song"]
+
+
+def test_names_are_shown_as_they_are_in_a_terminal(tmp_path):
+    pty = pytest.importorskip("pty")
+    name = "Song [live] [/x.wav"
+    (tmp_path / name).parent.mkdir()
+    soundfile.write(tmp_path / name, music(4 * RATE, RATE, 2), RATE)
+    child, screen = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.environ.update(TERM="xterm", COLUMNS="120")
+        os.execv(sys.executable, [sys.executable, "-m", "rtsep", "separate", name])
+    shown = b""
+    with contextlib.suppress(OSError):  # the end
+        while data := os.read(screen, 65536):
+            shown += data
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert name.encode() in shown
+
+
+@pytest.mark.parametrize("without", ("2>&1 | head -n 1", "2>/dev/full", "2>&-", "2>&- >&- <&-"))
+def test_the_sound_goes_on_where_nobody_reads_the_messages(tmp_path, without):
+    command = f"{sys.executable} -m rtsep live -i virtual -o virtual --no-midi --seconds 1.5 --record take {without}"
+    subprocess.run(command, shell=True, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    assert {path.name for path in (tmp_path / "take").iterdir()} == {
+        f"{name}.wav" for name in ("input", "output", *STEMS)
+    }
+    sounds = [soundfile.read(path)[0] for path in (tmp_path / "take").iterdir()]  # and nothing is written into them
+    assert all(len(sound) > 1.2 * RATE and np.abs(sound).max() <= 1 for sound in sounds)
+
+
+@pytest.mark.parametrize(
+    "arguments", (["preset", "list"], ["live", "-i", "virtual", "-o", "virtual", "--seconds", "0.2"])
+)
+def test_text_that_finds_no_room_is_told(arguments, config):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = [sys.executable, "-m", "rtsep", *arguments]
+    for unbuffered in ("", "1"):
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+        assert_refused(result, 3, "cannot write standard output: No space left")
+
+
+def test_a_folder_that_is_gone_is_told(song, tmp_path):
+    gone = tmp_path / "gone"
+    command = f"cd '{gone}' && rmdir '{gone}' && {sys.executable} -m rtsep"
+    for arguments in (f"separate '{song}'", "live -o virtual --record take --seconds 1"):
+        gone.mkdir()
+        result = subprocess.run(f"{command} {arguments}", shell=True, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 3 and result.stderr.startswith("rtsep: ") and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["a song.wav"], ["rtsep live 'a song.wav' plays", "rtsep separate 'a song.wav' writes"]),
+        (["seperate", "a song.wav", "-j", "2"], ["did you mean rtsep separate 'a song.wav' -j 2?"]),
+        (["xyzzy"], ["unknown command 'xyzzy'", "rtsep --help"]),
+    ],
+)
+def test_a_line_that_begins_with_no_command_is_answered_with_one_that_does(arguments, words, song):
+    assert_refused(rtsep(*arguments, cwd=song.parent), 2, *words)
+
+
+def test_a_wrong_choice_is_answered_with_the_nearest():
+    result = rtsep("midi", "lst")
+    assert result.returncode == 2 and "'lst': did you mean 'list'?" in result.stderr
+
+
+def test_live_plays_what_is_named_first_and_values_may_stand_apart_or_be_infinite(song, config):
+    options = "-o", "virtual", "--seconds", "0.2"
+    assert rtsep("live", song, *options, "--set", "melody.gain_db = -7").returncode == 0
+    kept = (config / "sessions" / "live.toml").read_text()
+    assert '"melody.gain_db" = -7.0' in kept and f'input = "{song}"' in kept
+    assert rtsep("karaoke", *options, "--mic", "none", "--guide", "-inf").returncode == 0
+    assert '"melody.gain_db" = -inf' in (config / "sessions" / "karaoke.toml").read_text()
+
+
+def test_a_recording_that_is_refused_leaves_nothing_behind_not_even_words(song, tmp_path):
+    soundfile.write(song, soundfile.read(song)[0], 44_100)  # resampled while it plays
+    (tmp_path / "take").mkdir()
+    (tmp_path / "take" / "melody.wav").touch()
+    result = rtsep("live", song, "-o", "virtual", "--record", tmp_path / "take")
+    assert_refused(result, 2, "melody.wav exists already")
+    assert "leaked" not in result.stderr
 
 
 def test_separate_passes_raw_sound_through_a_pipe():
@@ -304,6 +447,8 @@ def test_presets_are_kept_shown_passed_on_and_deleted(config, tmp_path):
     assert rtsep("preset", "show", "mine").stdout == "percussive.gain_db = -6.0 dB\nmelody.mute = on\n"
     assert "percussive.gain_db = -12.0 dB" in rtsep("preset", "show", "drums-down").stdout
     assert rtsep("preset", "export", "mine", tmp_path / "mine.toml").returncode == 0
+    assert rtsep("preset", "export", "mine", "-").stdout == (tmp_path / "mine.toml").read_text()
+    assert "[parameters]" in rtsep("preset", "export", "karaoke", "-").stdout
     assert rtsep("preset", "delete", "mine").returncode == 0
     assert_refused(rtsep("preset", "show", "mine"), 2, "unknown preset 'mine'")
     assert rtsep("preset", "import", tmp_path / "mine.toml", "--name", "yours").returncode == 0
@@ -412,8 +557,14 @@ def test_settings_that_make_no_sense_are_refused_by_every_command(command, argum
         (["separate", "none.wav", "-o", "out"], 2, ["none.wav", "no sound file"]),
         (["separate", "empty.wav", "-o", "out"], 2, ["empty.wav is empty"]),
         (["separate", "nine.wav", "-o", "out"], 2, ["9 channels", "1 to 8"]),
-        (["separate", "good.wav", "-o", "out", "--stems", "drums"], 2, ["unknown stem 'drums'", "percussive"]),
-        (["separate", "good.wav", "-o", "out", "--format", "mp3"], 2, ["unknown format 'mp3'", "wav, flac"]),
+        (["separate", "good.wav", "-o", "out", "--stems", "mlody"], 2, ["unknown stem 'mlody'", "'melody'"]),
+        (["separate", "good.wav", "-o", "out", "--format", "mp2"], 2, ["unknown format 'mp2'", "'mp3'"]),
+        (["separate", "good.wav", "-o", "out", "--bits", "8"], 2, ["8 bits", "32, 24, 16"]),
+        (["separate", "done", "-o", "out"], 2, ["the folder done holds no sound files"]),
+        (["separate", "good.wav", "-o", "x" * 300], 3, ["cannot write", "File name too long"]),
+        (["live", "x" * 300 + ".wav", "-o", "virtual"], 2, ["cannot read", "File name too long"]),
+        (["live", "goood.wav", "-o", "virtual"], 2, ["no file goood.wav", "good.wav?"]),
+        (["live", "good.wav", "-i", "none.wav", "-o", "virtual"], 2, ["good.wav", "none.wav", "name one"]),
         (["separate", "good.wav", "-o", "done"], 2, ["exist", "--force"]),
         (["separate", "good.wav", "-o", "none.wav"], 3, ["cannot write", "none.wav"]),
         (["separate", "good.wav", "-o", "/dev/full/out"], 3, ["cannot write"]),
