@@ -527,7 +527,7 @@ def _separate(options: argparse.Namespace) -> None:
             tasks[source] = bars.add_task(printable(os.fsencode(source).decode(errors="replace")), total=None)
         bars.update(tasks[source], completed=done, total=length)
 
-    stems = _stems(options.stems)
+    stems = _stems(options.stems, settings)
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
             warm_up(tell)
@@ -583,19 +583,23 @@ _ELSEWHERE = {
 }
 
 
-def _stems(text: str | None) -> list[str] | None:
+def _stems(text: str | None, settings: Settings) -> list[str] | None:
     """The stems of --stems; those that have other names elsewhere are told of."""
     if text is None:
         return None
     named = [name.strip() for name in text.split(",") if name.strip()]
-    ours: dict[str, list[str]] = {}
+    theirs: dict[str, list[str]] = {}
+    stems: list[str] = []
     for name in named:
-        if name.lower() in _ELSEWHERE:
-            ours.setdefault(_ELSEWHERE[name.lower()], []).append(name)
-    if ours:
-        said = [f"{' and '.join(names)} as {stem}" for stem, names in ours.items()]
+        known = name in (*settings.stems, *settings.groups)
+        stem = name if known else _ELSEWHERE.get(name.lower(), name)
+        stems.append(stem)
+        if stem != name:
+            theirs.setdefault(stem, []).append(name)
+    if theirs:
+        said = [f"{' and '.join(names)} as {stem}" for stem, names in theirs.items()]
         _warn([f"written under their names here: {', '.join(said)}."])
-    return list(dict.fromkeys(_ELSEWHERE.get(name.lower(), name) for name in named))
+    return list(dict.fromkeys(stems))
 
 
 def _learn(options: argparse.Namespace) -> None:

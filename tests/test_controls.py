@@ -298,10 +298,10 @@ def test_names_that_a_file_cannot_have_everywhere_are_refused(config, tmp_path, 
             use(name)
 
 
-def test_an_unknown_preset_names_the_nearest_and_lists_them_all():
+def test_an_unknown_preset_names_the_nearest():
     controls.save_preset("ballad", {})
     for use in (controls.preset, controls.delete_preset, lambda name: controls.export_preset(name, "x.toml")):
-        with pytest.raises(BadInput, match=r"unknown preset 'balad': did you mean 'ballad'.* karaoke, .*, ballad\."):
+        with pytest.raises(BadInput, match=r"unknown preset 'balad': did you mean 'ballad'\?"):
             use("balad")
     with pytest.raises(BadInput, match="did you mean 'lead-only'"):
         controls.preset("leadonly")

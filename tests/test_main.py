@@ -560,7 +560,7 @@ def test_settings_that_make_no_sense_are_refused_by_every_command(command, argum
         (["separate", "good.wav", "-o", "out", "--stems", "mlody"], 2, ["unknown stem 'mlody'", "'melody'"]),
         (["separate", "good.wav", "-o", "out", "--format", "mp2"], 2, ["unknown format 'mp2'", "'mp3'"]),
         (["separate", "good.wav", "-o", "out", "--bits", "8"], 2, ["8 bits", "32, 24, 16"]),
-        (["separate", "done", "-o", "out"], 2, ["the folder done holds no sound files"]),
+        (["separate", "done", "-o", "out"], 2, ["done is a folder: name a sound file"]),
         (["separate", "good.wav", "-o", "x" * 300], 3, ["cannot write", "File name too long"]),
         (["live", "x" * 300 + ".wav", "-o", "virtual"], 2, ["cannot read", "File name too long"]),
         (["live", "goood.wav", "-o", "virtual"], 2, ["no file goood.wav", "good.wav?"]),

@@ -508,8 +508,8 @@ def test_a_folder_stands_for_the_sound_files_in_it(tmp_path):
     reports = separate_files([tmp_path / "in"], tmp_path / "out", **options)
     assert [os.path.basename(report.source) for report in reports] == ["a.FLAC", "b.wav"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match="empty holds no sound files"):
-        separate_files([tmp_path / "empty"], tmp_path / "out", progress=never)
+    reports = separate_files([tmp_path / "empty", tmp_path / "in" / "b.wav"], tmp_path / "out", **options, force=True)
+    assert "empty is a folder: name a sound file in it" in str(reports[0].error) and reports[1].error is None
 
 
 def test_each_source_is_told_of_when_it_is_done(tmp_path):

@@ -180,8 +180,8 @@ class Sndfile:
     def _count_frames(self) -> None:
         """Take the frames of an MP3 file in place of the file, if it does not tell all of them."""
         with self._path.open("rb") as content:
-            head = content.read(3)
-            if head != b"ID3" and not (len(head) == 3 and head[0] == 0xFF and head[1] >= 0xE0):
+            head = content.read(4)
+            if not mpeg.begins(head):
                 return
             found = mpeg.frames(head + content.read())
         if found is None or found.whole or found.samples == 0:

@@ -79,7 +79,7 @@ class Reader:
         except FileNotFoundError:
             raise BadInput(f"there is no file {path}{self._hint()}") from None
         except IsADirectoryError:
-            raise BadInput(f"{path} is a folder: name the sound files in it.") from None
+            raise BadInput(f"{path} is a folder: name a sound file in it.") from None
         except OSError as error:
             raise BadInput(f"cannot read {path}: {error.strerror}.") from error
         decoder = opened(self.path)

@@ -42,6 +42,11 @@ class Frames(NamedTuple):
     whole: bool  # whether a decoder reads all of the file as it is
 
 
+def begins(head: bytes) -> bool:
+    """Whether a file may be MP3 whose first bytes, four at least, are these."""
+    return head.startswith(b"ID3") or _frame(head, 0) is not None
+
+
 def frames(data: bytes) -> Frames | None:
     """The frames of an MP3 file; None if it is no layer III, or of a free bitrate."""
     place, found, gap = _behind_tag(data, 0), 0, -1

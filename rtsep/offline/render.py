@@ -357,18 +357,15 @@ _Outputs = Mapping[tuple[str, str], Path]  # by stem and format, or what else is
 
 
 def sound_files(source: str) -> list[str]:
-    """`source` itself; of a folder the sound files in it, by what their names end in."""
+    """`source` itself; of a folder the sound files in it, by what their names end in, if there are any."""
     if source == PIPE or not os.path.isdir(source):
         return [source]
     known = _SUFFIXES | {f".{name.lower()}" for name in (*soundfile.available_formats(), *FORMATS)} - {".raw"}
-    try:
+    names: list[str] = []
+    with suppress(OSError):  # reading it will tell
         names = sorted(os.listdir(source))
-    except OSError as error:
-        raise BadInput(f"cannot read {source}: {error.strerror}.") from error
     found = [name for name in names if os.path.splitext(name)[1].lower() in known and not name.startswith(".")]
-    if not found:
-        raise BadInput(f"the folder {source} holds no sound files: name one that does, or the files.")
-    return [os.path.join(source, name) for name in found]
+    return [os.path.join(source, name) for name in found] or [source]
 
 
 def _plan(
