@@ -304,6 +304,17 @@ def test_a_file_whose_header_was_never_finished_is_read_to_its_end(tmp_path, for
         assert np.array_equal(np.concatenate(list(reader.blocks(start=1234))), got[1234:])
 
 
+def test_long_titles_before_a_sound_that_was_never_finished_are_no_sound(tmp_path):
+    soundfile.write(tmp_path / "a.wav", signals.noise(1000), RATE)
+    data = (tmp_path / "a.wav").read_bytes()
+    place, count = data.index(b"data"), 100_000
+    titles = b"JUNK" + count.to_bytes(4, "little") + bytes(count)
+    (tmp_path / "a.wav").write_bytes(
+        data[:4] + bytes(4) + data[8:place] + titles + b"data" + bytes(4) + data[place + 8 :]
+    )
+    assert len(read(tmp_path / "a.wav")[0]) == 1000
+
+
 def test_titles_behind_no_sound_are_no_sound(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((0, 2)), RATE)
     with (tmp_path / "a.wav").open("ab") as file:
@@ -340,6 +351,17 @@ def test_what_libsndfile_cannot_read_ffmpeg_can(tmp_path, name):
         next(reader.blocks())  # and is left alone before its end
     late = min(range(0, 4000, 16), key=lambda late: np.abs(got[late:][:RATE] - sound[:RATE]).mean())
     assert np.abs(got[late:][:RATE] - sound[:RATE]).mean() < 0.2 * np.abs(sound).mean()
+
+
+def test_what_ffmpeg_reads_may_be_left_and_begun_anew(tmp_path):
+    by_ffmpeg(tmp_path / "a.m4a")
+    with Reader(tmp_path / "a.m4a") as reader:
+        first, second = reader.blocks(), reader.blocks()
+        begin = next(first)
+        assert np.array_equal(next(second), begin)
+        assert sum(len(block) for block in second) > RATE
+        list(first)  # ends, wherever
+    assert reader.warning is None
 
 
 def test_what_ffmpeg_cannot_read_to_its_end_has_a_warning(tmp_path):

@@ -40,7 +40,7 @@ _OGG_BEGINS, _OGG_GOES_ON = re.compile(rb"OggS\x00\x02\x00{8}"), re.compile(rb"O
 _BEGINS = {"WAV": (b"data", 8), "AIFF": (b"SSND", 16), "CAF": (b"data", 12)}
 _BEGINS |= dict.fromkeys(("WAVEX", "RF64"), _BEGINS["WAV"])
 _STEP = 1024  # samples by which it is searched where FLAC goes on behind damage, for 64 of them
-_HEADER_BYTES = 1 << 16
+_HEADER_BYTES = 1 << 20
 _BIG_ENDIAN = ("AIFF", "AU", "CAF")
 
 
@@ -158,9 +158,8 @@ class Sndfile:
             while done < behind:  # the gap, as silence
                 done += (count := min(size, behind - done))
                 yield np.zeros((count, self.channels), np.float32)
-        rest = (
-            length - done if length - done > (_MPEG_SLACK_S * self.sample_rate if self._format == "MP3" else 0) else 0
-        )
+        slack = _MPEG_SLACK_S * self.sample_rate if self._format == "MP3" else 0
+        rest = length - done if length - done > slack else 0
         if lost or (rest and self._format == "OGG"):  # which closes its gaps
             return done, (
                 f"{self._path} is damaged{'' if lost else ' or ends early'}: {(lost + rest) / self.sample_rate:.2f} of "
@@ -204,7 +203,9 @@ class Sndfile:
             start = int.from_bytes(head[4:8], "big" if head.startswith(b".snd") else "little")
         else:
             chunk, behind = _BEGINS.get(file.format, (b"", 0))
-            start = head.find(chunk) + behind if chunk and chunk in head else len(head)
+            if not chunk or chunk not in head:
+                return ()
+            start = head.find(chunk) + behind
         little = file.endian == "LITTLE" or file.format not in _BIG_ENDIAN
         if start >= self._path.stat().st_size or _is_chunk(head[start : start + 8], little):
             return ()
@@ -354,15 +355,17 @@ class Ffmpeg:
 
     def blocks(self, size: int, start: int) -> Iterator[Sound]:
         stream, self._begun = self._begun or self._start(), None
+        process = self._process
         width, done = 4 * self.channels, 0
-        while data := stream.read(size * width):
+        while process is self._process and (data := stream.read(size * width)):
             samples = len(data) // width
             block = np.frombuffer(data, ">f4", samples * self.channels).reshape(samples, self.channels)
             skip = min(max(start - done, 0), samples)
             done += samples
             yield block[skip:].astype(np.float32)
-        assert self._process
-        failed = self._process.wait() != 0
+        if process is None or process is not self._process:  # it was read anew, or closed, meanwhile
+            return
+        failed = process.wait() != 0
         wrong = re.search(r"\[(?:error|fatal)\] (.*)", self._told())
         if wrong or failed:
             self.warning = f"{self._path} is damaged: {wrong[1] if wrong else 'ffmpeg cannot read all of it'}."
@@ -379,7 +382,7 @@ class Ffmpeg:
     def _start(self) -> IO[bytes]:
         """Decode from the start: what comes behind the header that tells rate and channels, as in a file of Sun's."""
         self.close()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the process
+        self._errors = tempfile.TemporaryFile("a+b")  # noqa: SIM115  open as long as the process
         self._process = subprocess.Popen(
             (
                 *(self._program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"),
