@@ -264,11 +264,11 @@ def test_a_recording_that_is_refused_leaves_nothing_behind_not_even_words(song, 
     assert "leaked" not in result.stderr
 
 
-def test_separate_passes_raw_sound_through_a_pipe():
+def test_separate_passes_raw_sound_through_a_pipe(tmp_path):
     sound = music(RATE // 2, RATE, 1)
     command = [sys.executable, "-m", "rtsep", "separate", "-", "-o", "-", "-r", str(RATE), "-c", "1", "--mix"]
-    result = subprocess.run(command, input=sound.tobytes(), capture_output=True, timeout=120)
-    assert result.returncode == 0, result.stderr
+    result = subprocess.run(command, input=sound.tobytes(), capture_output=True, timeout=120, cwd=tmp_path)
+    assert result.returncode == 0 and list(tmp_path.iterdir()) == [], result.stderr
     np.testing.assert_array_equal(np.frombuffer(result.stdout, np.float32), sound[:, 0])
 
 

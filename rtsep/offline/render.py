@@ -373,9 +373,10 @@ def _plan(
 ) -> dict[str, _Outputs]:
     """Where each of `kinds` of each source goes; `BadInput` if two would go to one place or one is taken."""
     if folder == PIPE:
-        if len(sources) != 1 or len([ext for _, ext in kinds if ext in FORMATS]) != 1:
+        sounds = [kind for kind in kinds if kind[1] in FORMATS]
+        if len(sources) != 1 or len(sounds) != 1:
             raise BadInput("standard output takes one sound of one source: name one stem, or the mix alone.")
-        return {sources[0]: dict.fromkeys(kinds, Path(PIPE))}
+        return {sources[0]: {sounds[0]: Path(PIPE)}}
     plan: dict[str, _Outputs] = {}
     taken: dict[str, str] = {}
     for source in sources:
