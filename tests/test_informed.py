@@ -339,6 +339,14 @@ def test_stems_have_names_that_suit_files_and_are_unique():
     ]
 
 
+def test_tracks_of_long_names_become_files(tmp_path):
+    notes = [Note(0.1, 0.3, 60, "\U0001d11e" * 300), Note(0.5, 0.3, 72, "\U0001d11e" * 299 + "b")]
+    stems = separate_by_score(piano(notes, 1), notes, sample_rate=RATE)
+    assert len(stems) == 3
+    for stem in stems:
+        (tmp_path / f"{stem}.flac").touch()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     (
