@@ -530,7 +530,6 @@ def _separate(options: argparse.Namespace) -> None:
     stems = _stems(options.stems, settings)
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-            warm_up(tell)
             separate_files(
                 options.files,
                 options.output,
@@ -549,6 +548,7 @@ def _separate(options: argparse.Namespace) -> None:
                 midi_out=options.midi_out,
                 progress=advance,
                 report=reports.append,
+                begin=lambda: warm_up(tell),
             )
     except KeyboardInterrupt:
         _tell_of(reports)

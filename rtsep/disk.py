@@ -47,6 +47,21 @@ def begin(path: Path) -> tuple[Path, int]:
     return place, descriptor
 
 
+def finish(place: Path, path: Path, force: bool) -> None:
+    """Give a file that has been begun its name; without `force`, `OSError` if another has come there meanwhile."""
+    if not force:
+        try:
+            os.link(place, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without links
+            pass
+        else:
+            place.unlink()
+            return
+    os.replace(place, path)
+
+
 def _sweep(folder: Path) -> None:
     for place in folder.glob(".rtsep-*.part"):
         with suppress(OSError):

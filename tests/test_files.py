@@ -512,6 +512,13 @@ def test_nothing_is_replaced_without_force(tmp_path):
         assert len(read(path)[0]) == 7 + recording
 
 
+def test_what_appears_while_a_file_is_written_stays(tmp_path):
+    path = tmp_path / "a.wav"
+    with pytest.raises(Unavailable, match=r"cannot write .*a\.wav: File exists"), Writer(path, RATE, 1):
+        path.write_text("precious")
+    assert (os.listdir(tmp_path), path.read_text()) == (["a.wav"], "precious")
+
+
 def test_an_error_leaves_no_file_and_no_trace_and_what_was_there_stays(tmp_path):
     path = tmp_path / "a.wav"
     path.write_text("precious")

@@ -564,7 +564,7 @@ def test_a_source_is_never_replaced(tmp_path):
 def test_files_are_not_begun_when_something_makes_no_sense(tmp_path, options, sentence):
     path, _ = sound_file(tmp_path / "a.wav")
     with pytest.raises(BadInput, match=sentence):
-        separate_files(**{"sources": [path], "folder": tmp_path / "out", "progress": never, **options})
+        separate_files(**{"sources": [path], "folder": tmp_path / "out", "begin": never, **options})
     assert not (tmp_path / "out").exists()
 
 

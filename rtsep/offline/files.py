@@ -205,7 +205,7 @@ class Writer:
         self._steps = np.float32(2 ** (int(encoding[4:]) - 1) if encoding.startswith("PCM_") else 0)
         rate = _nearest(round(sample_rate), kind.rates)
         self._resampler = None if rate == round(sample_rate) else _Resampler(round(sample_rate), rate, channels)
-        self._place, self._descriptor = self.path, -1
+        self._place, self._descriptor, self._force = self.path, -1, force
         self._file: soundfile.SoundFile | None = None
         try:
             with self._sentence():
@@ -274,7 +274,7 @@ class Writer:
         self._let_go()
         if self._place != self.path:
             with self._sentence():
-                os.replace(self._place, self.path)
+                disk.finish(self._place, self.path, self._force)
             self._place = self.path
 
     def discard(self) -> None:

@@ -179,6 +179,7 @@ def separate_files(
     midi_out: bool = False,
     progress: Progress | None = None,
     report: Callable[[Report], object] | None = None,
+    begin: Callable[[], object] = lambda: None,
 ) -> list[Report]:
     """Separate sound files into FOLDER/<name>/<stem>.<format> and f0.csv (time_s, f0_hz, confidence), block by block.
 
@@ -201,6 +202,7 @@ def separate_files(
     midi_out : also write the notes by templates that have pitches: notes.mid, and notes.svg, a picture of them
     progress : is told how far each source is
     report : is told of each source when it is done, as `progress` is
+    begin : called before the work, once all that is asked for is known to make sense
 
     Returns
     -------
@@ -293,6 +295,7 @@ def separate_files(
         warnings += [misfit] if misfit else []
         return Report(source, tuple(outputs.values()) if folder != PIPE else (), tuple(warnings), None)
 
+    begin()
     pool = ThreadPoolExecutor(jobs)
     try:
         if jobs == 1 or len(plan) == 1:
