@@ -55,8 +55,13 @@ class Message(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As a person reads it: "cc 7 = 64, channel 1"; "nrpn 1000 +1, channel 2" for a step."""
+        """As a person reads it: "cc 7 = 64, channel 1"; "nrpn 1000 +1, channel 2" for a step.
+
+        Programs count from 1, as controllers show them and presets have them.
+        """
         value = f"= {self.value}" if self.bits else f"{self.value:+d}"
+        if self.control.kind == "program":
+            value = f"{self.value + 1}" + (f" of bank {self.control.number}" if self.control.number else "")
         return f"{self.control.text} {value}, channel {self.control.channel}"
 
 
