@@ -274,14 +274,44 @@ def test_a_pair_of_14_bits_sweeps_without_turning_back():
     assert all(before >= after for before, after in pairwise(down)) and len(set(down)) > 440
 
 
+@pytest.mark.parametrize("takeover", TAKEOVERS)
+@pytest.mark.parametrize("order", ((7, 39), (39, 7)), ids=("coarse first", "fine first"))
+def test_a_pair_of_14_bits_reaches_both_ends_and_never_turns_back_whatever_half_comes_first(order, takeover):
+    rig = Rig(Binding("cc 7", PAN, bits=14, takeover=takeover))
+    heard = []
+    for value in (*range(8192, 16384, 37), 16383, *range(16383, 0, -37), 0):
+        rig.now += 0.01
+        for number in order:
+            rig.cc(number, value >> 7 if number == 7 else value & 127)
+            rig.now += 0.001
+        heard.append(rig[PAN])
+        assert heard[-1] == pytest.approx(2 * value / 16383 - 1, abs=1e-3)
+    top = heard.index(1)
+    assert heard[: top + 1] == sorted(heard[: top + 1]) and heard[top:] == sorted(heard[top:], reverse=True)
+    assert heard[-1] == -1
+
+
+def test_a_fine_half_that_waits_for_the_coarse_one_moves_nothing():
+    rig = Rig(Binding("nrpn 5", PAN, takeover="jump"), Binding("cc 7", FADER, bits=14, takeover="jump"))
+    parser = Parser()
+    for data in ("B0 63 00 62 05 26 7F", "B0 27 7F"):
+        rig.send(*parser.feed(bytes.fromhex(data)))
+    assert rig.told == []
+    rig.send(*parser.feed(bytes.fromhex("B0 06 7F 07 7F")))
+    assert (rig[PAN], rig[FADER]) == (1, 12)
+    rig.send(*parser.feed(bytes.fromhex("B0 61 00 26 00 06 00")))  # a step, and the other end
+    assert rig[PAN] == -1
+
+
 def test_the_upper_half_of_a_pair_works_alone_and_the_lower_one_does_not():
     rig = Rig(Binding("cc 7", PAN, bits=14, takeover="jump"))
-    rig.cc(39, 100)
-    assert rig.told == []
     rig.cc(7, 127)
     assert rig[PAN] == 1
     rig.cc(7, 0)
     assert rig[PAN] == -1
+    rig = Rig(Binding("cc 7", PAN, bits=14, takeover="jump"))
+    rig.cc(39, 0, 100, 127)
+    assert rig.told == []
 
 
 def test_a_control_is_not_taken_for_another_kind_or_for_a_lower_half():

@@ -237,7 +237,7 @@ class _Link:
         elif kind in _CODINGS:
             self._step(_CODINGS[kind](message.value))
         elif kind == "absolute":
-            self._move(message)
+            self._move(message, now)
         elif self.held != (message.value > 0) or (self.held and now > before + _AGAIN_S):
             self.held = message.value > 0
             self._press()
@@ -264,15 +264,15 @@ class _Link:
             value = self._at(unity if passes else after, _STEP)
         self._write(min(max(value, self.low), self.high))
 
-    def _move(self, message: Message) -> None:
+    def _move(self, message: Message, now: float) -> None:
         """The control has been moved: bring the value along, if the takeover lets it."""
         value, bits = message.value, message.bits
         if self.binding.bits == 14 and message.control.number != self.number:
-            if self.position is None:  # a fine half of nothing yet
+            if not (come := self.pair.lsb(value, now)):
                 return
-            value, bits = self.pair.lsb(value)
+            value, bits = come
         elif self.binding.bits == 14:
-            value, bits = self.pair.msb(value)
+            value, bits = self.pair.msb(value, now)
         elif self.kind != "cc":
             self.bits = bits
         before, self.position = self.position, value / (2**bits - 1)

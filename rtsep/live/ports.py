@@ -431,7 +431,7 @@ class Midi:
             got = port.input.get_message()
             if not got:
                 break
-            for message in port.parser.feed(bytes(got[0])):
+            for message in port.parser.feed(bytes(got[0]), now):
                 if self._channel in (None, message.control.channel):
                     self._hear(port, message, now)
 
