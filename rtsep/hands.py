@@ -9,7 +9,7 @@ from .errors import BadInput, Unavailable
 from .live import bindings, controls
 from .live.bindings import Bound, Surface
 from .live.controls import Session
-from .live.midi import Message
+from .live.midi import Message, check_channel
 from .live.ports import Midi
 from .live.stream import Stream
 from .live.terminal import tell
@@ -22,6 +22,8 @@ class Hands:
 
     remembered : what of the command line its session is to bring back
     midi : whether controllers are listened to, those whose names contain `port`, on `channel` (1 to 16; None: on all)
+
+    Raises `BadInput` for another channel.
     """
 
     command: Literal["live", "karaoke"]
@@ -29,6 +31,9 @@ class Hands:
     midi: bool = True
     port: str | None = None
     channel: int | None = None
+
+    def __post_init__(self) -> None:
+        check_channel(self.channel)
 
     @contextmanager
     def on(self, stream: Stream) -> Iterator[tuple[Session, Midi | None]]:
@@ -60,7 +65,10 @@ def controllers(
     only : part of the names of the ports to open
     channel : the only one that is heard, 1 to 16
     heard : is told of each message
+
+    Raises `BadInput` for a channel that there is not.
     """
+    check_channel(channel)
 
     def recall(bank: int, program: int) -> None:
         preset = controls.preset_of(bank, program + 1)

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import BadInput, unknown
 from ..parameters import SILENCE_DB, Parameter, Parameters, find
 from ..settings import GROUPS, STEMS
-from .midi import Control, Message, Pair, encode, parse
+from .midi import Control, Message, Pair, check_channel, encode, parse
 
 FORMAT = 1
 """The version of a controller's document, as TOML files hold it."""
@@ -90,8 +90,7 @@ class Binding:
             raise unknown("kind", self.kind, KINDS)
         if self.takeover not in TAKEOVERS:
             raise unknown("takeover", self.takeover, TAKEOVERS)
-        if self.channel is not None and not 1 <= self.channel <= 16:
-            raise BadInput(f"channel is {self.channel}: it must be between 1 and 16; without it any channel is heard.")
+        check_channel(self.channel)
         if self.bits not in (7, 14):
             raise BadInput(f"bits is {self.bits}: it must be 7, or 14 for a pair of cc.")
         if self.bits == 14 and not (kind == "cc" and number < 32 and self.kind == "absolute"):

@@ -397,10 +397,11 @@ def controller_path(port: str) -> Path | None:
     return _own(port) or _fitting(port, _MAPS.glob("*.toml"))
 
 
-def known_controllers() -> list[str]:
-    """What may stand for a controller that is not there: the names of the user's files for it, and parts of ports."""
-    own = [(path.stem, *_ports(path)) for path in _files("controllers")]
-    return list(dict.fromkeys(name for names in [*own, *map(_ports, sorted(_MAPS.glob("*.toml")))] for name in names))
+def known_controllers() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The controllers of the user's files and those of ours: by what may stand for a port, parts of names of ports."""
+    own = {path.stem: _ports(path) for path in _files("controllers")}
+    ours = {path.stem: _ports(path) for path in sorted(_MAPS.glob("*.toml"))}
+    return own, {parts[0]: parts for parts in ours.values()}
 
 
 def file_name(port: str) -> str:

@@ -85,6 +85,12 @@ def parse(text: str) -> tuple[str, int]:
     return kind, number
 
 
+def check_channel(channel: int | None) -> None:
+    """Raise `BadInput` for a channel that MIDI does not have."""
+    if channel is not None and not 1 <= channel <= 16:
+        raise BadInput(f"channel is {channel}: it must be between 1 and 16; without it any channel is heard.")
+
+
 class Pair:
     """A value of 14 bits that comes as two of 7, the upper (MSB) and the lower (LSB); moves stay monotone.
 

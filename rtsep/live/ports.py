@@ -21,9 +21,11 @@ from .bindings import Binding, Surface
 from .learning import Learner
 from .midi import Message, Parser
 
-_OWN = "rtsep"  # the port of ours that programs connect to
+OWN = "rtsep"
+"""The port of ours that programs connect to."""
+
 _CLIENT = "rtsep-midi"  # what the MIDI systems call us; JACK puts a number behind it for all but the first of a name
-_OURS = re.compile(rf"({_OWN}|{_CLIENT}(-\d+)?)(:|$)")
+_OURS = re.compile(rf"({OWN}|{_CLIENT}(-\d+)?)(:|$)")
 _THROUGH = "midi through"  # ALSA's, which sends whatever it is sent
 _BRIDGED = ("a2j:", "Midi-Bridge:", "system:midi_")  # ports of ALSA that are shown on a JACK server too
 
@@ -94,7 +96,7 @@ class _System:
         self.input.get_ports()
         self.has_own = api != _WINDOWS
         if self.has_own:
-            self.input.open_virtual_port(_OWN)
+            self.input.open_virtual_port(OWN)
 
     def open_input(self, port: "_Listed") -> Any:
         """What `port` sends, to be polled. Fails if the port has gone."""
@@ -318,8 +320,8 @@ class Midi:
         self.works = bool(self._systems)
         for system in self._systems:
             if system.has_own:
-                with self._guarded(_OWN, "cannot be opened"):
-                    self._ports[system] = _Port(_OWN, system, self._surface(_OWN), system.input)
+                with self._guarded(OWN, "cannot be opened"):
+                    self._ports[system] = _Port(OWN, system, self._surface(OWN), system.input)
 
     def close(self) -> None:
         """Close all ports."""
