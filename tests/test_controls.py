@@ -884,8 +884,8 @@ def test_a_controller_that_is_not_there_is_known_by_a_part_of_its_name(config):
     assert controls.load_controller("USB fader box:1") == {"format": 1, "ports": ["Fader"], "feedback": True}
     keep_controller("USB fader box:1", {"feedback": False}, part=True)
     assert sorted(files(config)) == ["controllers/Box_Box 1.toml", "controllers/Fader.toml"]
-    known = controls.known_controllers()
-    assert known[:2] == ["Box_Box 1", "Fader"] and "nanoKONTROL2" in known
+    own, ours = controls.known_controllers()
+    assert own == {"Box_Box 1": [], "Fader": ["Fader"]} and ours["nanoKONTROL2"] == ["nanoKONTROL2"]
     assert controls.controller_path("USB fader box:1") == config / "controllers" / "Fader.toml"
     assert controls.controller_path("nanoKONTROL2 CTRL") == MAPS / "nanokontrol2.toml"
     assert controls.controller_path("Some synthesizer") is None
@@ -915,6 +915,22 @@ def test_comments_and_what_is_unknown_stay_when_a_controller_is_saved_again(conf
     keep_controller("USB knobs 1", {"binding": []})
     assert controls.load_controller("USB knobs 1") == document | {"feedback": False, "binding": []}
     assert "# My knobs" in path.read_text() and list(files(config)) == ["controllers/mine.toml"]
+
+
+def test_bindings_that_stay_keep_their_comments_when_others_come_and_go(config):
+    entries = [f'# {name}\n[[binding]]\ncontrol = "cc {i}" # {name}\n\n' for i, name in enumerate("abcd")]
+    path = put(config / "controllers" / "Box.toml", "format = 1\n\n" + "".join(entries) + "[lights]\na = 1\n")
+    bound = controls.load_controller("Box")["binding"]
+    new = {"control": "cc 9"}
+    keep_controller("Box", {"binding": [*bound, new]})
+    assert path.read_text() == "format = 1\n\n" + "".join(entries) + '[[binding]]\ncontrol = "cc 9"\n[lights]\na = 1\n'
+    keep_controller("Box", {"binding": [bound[0], bound[3], new]})
+    text = path.read_text()
+    assert all(f"# {name}\n" in text for name in "ad") and text.index("# d\n[[binding]]") < text.index('"cc 3" # d')
+    assert controls.load_controller("Box")["binding"] == [bound[0], bound[3], new]
+    for bindings in ([new, bound[0]], [], [bound[1]]):  # whatever else
+        keep_controller("Box", {"binding": bindings})
+        assert controls.load_controller("Box") == {"format": 1, "binding": bindings, "lights": {"a": 1}}
 
 
 @pytest.mark.parametrize("text, sentence", BROKEN, ids=range(len(BROKEN)))

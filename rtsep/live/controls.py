@@ -9,7 +9,7 @@ is saved is a change of what the file says at that moment.
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -538,10 +538,28 @@ def _checked(values: Mapping[str, float | str]) -> dict[str, float]:
 
 def _put(table: Any, values: Mapping[str, Any]) -> None:
     """Set what differs: what a person wrote stays as it was written."""
-    written = table.unwrap()
+    from tomlkit.items import AoT
+
     for name, value in values.items():
-        if written.get(name) != value:
+        if isinstance(table.get(name), AoT) and all(isinstance(each, Mapping) for each in value):
+            _put_tables(table[name], value)
+        if table.unwrap().get(name) != value:
             table[name] = value
+
+
+def _put_tables(tables: Any, values: Sequence[Mapping[str, Any]]) -> None:
+    """Take out of an array of tables those that are not in `values`, and add at its end what is missing."""
+    from tomlkit import item
+
+    for index in reversed(range(len(tables))):
+        if tables[index].unwrap() not in values:
+            body = tables[index].value.body
+            last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
+            del tables[index]
+            if index:  # comments at the end belong to what follows
+                tables[index - 1].value.body.extend(body[last + 1 :])
+    for value in values[len(tables) :]:
+        tables.append(item(value))
 
 
 def _put_values(document: Any, values: Mapping[str, float]) -> None:
