@@ -134,11 +134,15 @@ def db(position: float) -> float:
 GAIN, MUTE = 'parameter = "output.gain_db"\n', 'parameter = "output.mute"\n'
 JUMP = GAIN + 'takeover = "jump"\n'
 KINDS = {
+    "14 bits, the lower half first": (
+        JUMP + 'control = "cc 19"\nbits = 14\nlow = -40.0\nhigh = 0.0',
+        [(change(51, end) + change(19, end), level) for end, level in ((0, -40.0), (127, 0.0), (0, -40.0))],
+    ),
     "14 bits, of which the upper half alone works": (
         JUMP + 'control = "cc 20"\nbits = 14',
         [
             (change(20, 50), -30.0),
-            (change(52, 64) + change(20, 80), db((80 << 7) / 16383)),
+            (change(20, 80) + change(52, 64), db((80 << 7 | 64) / 16383)),
             (change(52, 100), db((80 << 7 | 100) / 16383)),
         ],
     ),
@@ -186,9 +190,9 @@ KINDS = {
         JUMP + 'control = "cc 26"',
         [(bytes((0xC0, 100)), 0.0), (change(0, 1) + change(32, 2) + bytes((0xC0, 5)), -20.0)],
     ),
-    "a panic": (
-        JUMP + 'control = "cc 27"',
-        [(change(123, 0), -120.0), (change(121, 0), 0.0), (change(120, 0), -120.0)],
+    "all sound off, and what keyboards send by themselves": (
+        JUMP + 'control = "cc 27"\nlow = -12.0',
+        [(change(27, 0), -12.0), (change(123, 0) + change(121, 0), -12.0), (change(120, 0), -120.0)],
     ),
 }
 
@@ -198,11 +202,13 @@ def test_every_kind_of_message_moves_the_sound_to_the_value_it_means(config):
         [*RTSEP, "preset", "save", "quiet", "--program", "6", "--bank", "130", "--set", "output.gain_db=-20"],
         check=True,
     )
+    plain = ["--set", "output.gain_db=0", "--set", "output.mute=off"]
+    subprocess.run([*RTSEP, "preset", "save", "plain", "--program", "7", *plain], check=True)
     bound(config, *(binding for binding, _ in KINDS.values()))
     steps = [("at first", b"", 0.0)]
     for kind, (_, moves) in KINDS.items():
         steps += [(kind, message, level) for message, level in moves]
-        steps.append(("all controllers reset", change(121, 0), 0.0))
+        steps.append(("as at first", change(0, 0) + change(32, 0) + bytes((0xC0, 6)), 0.0))
     frames = [round(0.3 * RATE) * (1 + number) for number in range(len(steps) + 1)]
     sound = noise(frames[-1] + RATE, 2, level=0.1)
     messages = {
