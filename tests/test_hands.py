@@ -385,6 +385,24 @@ def test_a_control_is_learned_kept_and_forgotten_by_the_command_line(config):
     assert "output.gain_db" not in shown and "output.mute" in shown
 
 
+def test_what_another_command_binds_by_a_part_of_the_name_works_at_once_in_the_run(config):
+    def midi(*arguments: str) -> str:
+        command = [*RTSEP, "midi", *arguments, "--port", "fader", "--jack"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with running(60) as client, controller("Fader Box") as send, controller("Another Box"):
+        midi("bind", "output", "cc 44", "--takeover", "jump")
+        turned(send, client, 44, 50, -30)
+        midi("bind", "output.mute", "cc 45", "--kind", "toggle")
+        turned(send, client, 44, 75, -15)
+        send(change(45, 127))
+        until(lambda: client.level() < -80, "silence")
+        assert "cc 44: output.gain_db" in midi("map") and "cc 45: output.mute" in midi("map")
+        midi("forget", "output.mute")
+        send(change(123, 0))
+    assert [path.name for path in config.glob("controllers/*")] == ["Fader Box_knobs.toml"]
+
+
 def test_a_flood_of_messages_loses_no_sound_and_not_the_last_value(config):
     bound(config, 'control = "cc 20"\nparameter = "residual.gain_db"\ntakeover = "jump"')
     sound = noise(6 * RATE, 2, level=0.1)
