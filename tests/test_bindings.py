@@ -826,6 +826,7 @@ def test_what_the_file_says_meanwhile_is_taken_up_with_what_was_changed_here():
     rig.surface.bind(Binding("cc 9", KEY))
     rig.surface.forget([FADER])
     rig.surface.feed_back(False)
+    assert rig.surface.forget([MUTE]) == []  # which is no change
     other = Binding("cc 10", MUTE)
     for _ in range(2):  # changes that are not kept are made anew each time
         rig.surface.take_up(([here, other], True))

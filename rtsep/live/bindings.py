@@ -462,7 +462,8 @@ class Surface:
     def forget(self, parameters: Collection[str]) -> list[Binding]:
         """Drop all bindings of `parameters`; those that there were."""
         gone = [each for each in self.bindings if each.parameter in parameters]
-        self._change(lambda bound: ([each for each in bound[0] if each.parameter not in parameters], bound[1]))
+        if gone:
+            self._change(lambda bound: ([each for each in bound[0] if each.parameter not in parameters], bound[1]))
         return gone
 
     def put_back(self, gone: Iterable[Binding], instead: Iterable[Binding] = ()) -> None:

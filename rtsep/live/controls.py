@@ -541,7 +541,7 @@ def _put(table: Any, values: Mapping[str, Any]) -> None:
     from tomlkit.items import AoT
 
     for name, value in values.items():
-        if isinstance(table.get(name), AoT) and all(isinstance(each, Mapping) for each in value):
+        if isinstance(table.get(name), AoT) and isinstance(value, list):
             _put_tables(table[name], value)
         if table.unwrap().get(name) != value:
             table[name] = value
