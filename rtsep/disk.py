@@ -4,8 +4,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -34,13 +34,29 @@ def write(path: Path, content: bytes) -> None:
 def update(path: Path, change: Callable[[bytes | None], bytes]) -> None:
     """`write` what `change` makes of what a file holds (None: there is none).
 
-    Where somebody else has written meanwhile, `change` is asked once more: what it has not seen is not replaced.
+    Of programs that call this one waits for the other. Where another, say an editor, has written meanwhile, `change` is
+    asked once more: what it has not seen is not replaced.
     """
-    while True:
-        before = read(path)
-        content = change(before)
-        if content == before or _put(path, content, partial(_holds, path, before)):
-            return
+    with _alone(Path(os.path.realpath(path)).parent):
+        while True:
+            before = read(path)
+            content = change(before)
+            if content == before or _put(path, content, partial(_holds, path, before)):
+                return
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While the context lasts nobody else is in it for that folder, where the system can see to that."""
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):  # Windows, and disks on which nothing can be locked
+            import fcntl
+
+            there = next(place for place in (folder, *folder.parents) if place.is_dir())
+            descriptor = os.open(there, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # the folder itself: no file is left behind
+        yield
 
 
 def _holds(path: Path, content: bytes | None) -> bool:

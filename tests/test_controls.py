@@ -585,7 +585,7 @@ def test_a_preset_that_another_program_saves_meanwhile_is_not_replaced(config, m
 
     def meanwhile(descriptor):
         monkeypatch.setattr(os, "fsync", fsync)
-        controls.save_preset("song", {"bypass": 1})
+        put(config / "presets" / "song.toml", "format = 1\n[parameters]\nbypass = 1\n")
 
     monkeypatch.setattr(os, "fsync", meanwhile)
     with pytest.raises(BadInput, match="there is a preset 'song' already"):
@@ -869,7 +869,7 @@ def test_what_another_program_says_of_a_controller_meanwhile_is_seen(config, mon
 
     def change(document):
         if not seen:
-            keep_controller("Box", {"binding": [1]})
+            put(config / "controllers" / "Box.toml", "format = 1\nbinding = [1]\n")
         seen.append(document)
         return {"feedback": True}
 

@@ -474,6 +474,22 @@ def test_what_another_program_writes_meanwhile_is_seen_and_not_replaced(tmp_path
     assert os.listdir(tmp_path) == ["file"]
 
 
+ADDING = """
+import sys
+from pathlib import Path
+from rtsep import disk
+for _ in range(100):
+    disk.update(Path(sys.argv[1]), lambda before: (before or b"") + b"x")
+"""
+
+
+def test_programs_that_change_a_file_at_the_same_time_lose_nothing_of_each_others(tmp_path):
+    path = tmp_path / "file"
+    programs = [subprocess.Popen([sys.executable, "-c", ADDING, path]) for _ in range(3)]
+    assert [program.wait(60) for program in programs] == [0, 0, 0]
+    assert path.read_bytes() == b"x" * 300 and os.listdir(path.parent) == ["file"]
+
+
 def test_a_file_in_which_nothing_changes_is_not_written(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"same")
