@@ -48,6 +48,8 @@ def learn(parameter: str, changes: Mapping[str, Any], *, jack: bool, port: str |
                 said = midi.learn_status
                 tell(said)
             time.sleep(_TURN_S)
+        if isinstance(midi.learn_error, (BadInput, Unavailable)):
+            raise midi.learn_error
         tell(midi.learn_status)
 
 

@@ -175,6 +175,29 @@ def test_a_file_that_makes_no_sense_is_named_and_left_alone(plugged, config):
         assert path.read_bytes() == text
 
 
+@pytest.mark.parametrize("error", (None, Unavailable("the disk is full"), BadInput("Box.toml makes no sense")))
+def test_what_was_learned_and_could_not_be_kept_is_an_error(monkeypatch, capsys, error):
+    class Taught(midi.Midi):
+        works = property(lambda self: True, lambda self, works: None)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def learn(self, parameter, changes=None, add=False):
+            self.learn_status, self.learn_error = str(error or "cc 7 moves it."), error
+
+    monkeypatch.setattr("rtsep.hands.Midi", Taught)
+    if error:
+        with pytest.raises(type(error), match=str(error)):
+            midi.learn(GAIN, {}, jack=False, port=None, add=False)
+    else:
+        midi.learn(GAIN, {}, jack=False, port=None, add=False)
+        assert "cc 7 moves it." in capsys.readouterr().err
+
+
 def test_what_another_program_binds_is_taken_up_while_it_runs_and_not_lost(plugged, config, capsys):
     parameters = Parameters([0.0] * len(INDEX))
     plugged("Box")

@@ -628,7 +628,7 @@ def test_what_cannot_be_learned_or_kept_is_told_and_ends_the_lesson(rig, pupil, 
     rig = rig("A 20:0", learned=refuse)
     rig.midi.learn("melody.gain_db", changes)
     rig.send("A 20:0", "B0 07 40")
-    assert words in rig.midi.learn_status and rig.midi.learning is None
+    assert words in rig.midi.learn_status == str(rig.midi.learn_error) and rig.midi.learning is None
     rig.send("A 20:0", "B0 07 41")
     assert rig["A"].received == [65]
 

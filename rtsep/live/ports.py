@@ -250,9 +250,11 @@ class Midi:
 
     Attributes: `works`, whether there is MIDI at all; `surfaces` by the names of their ports, of those too that have
     gone, for when they are back; `open_ports`, the names of controllers; `activity`, the last message as text, and
-    `heard_s`, its time.monotonic(); `learn_status`, what to do next to learn a binding, or what has been learned;
-    `undoable`, to be set, is called with what was done to bindings, in words, and with what takes it back; `recalled`,
-    to be set, with the name of a preset that a program change has recalled.
+    `heard_s`, its time.monotonic(); `learn_status`, what to do next to learn a binding, or what has been learned, and
+    `learn_error`, why that could not be done or kept.
+
+    To be set: `undoable` is called with what was done to bindings, in words, and with what takes it back; `recalled`
+    with the name of a preset that a program change has recalled.
     """
 
     def __init__(
@@ -282,6 +284,7 @@ class Midi:
         self.surfaces: dict[str, Surface] = {}
         self.open_ports: list[str] = []
         self.activity, self.heard_s, self.learn_status = "", -math.inf, ""
+        self.learn_error: Exception | None = None
         self.undoable: Callable[[str, Callable[[], object]], object] = lambda what, back: None
         self.recalled: Callable[[str], object] = lambda name: None
 
@@ -462,6 +465,7 @@ class Midi:
         What the control did before it does no more, unless `add`. Raises `BadInput` for an unknown parameter.
         """
         learner = Learner(self._parameters[parameter].info.id)
+        self.learn_error = None
         self._learning, self.learn_status = (learner, changes or {}, add), learner.status
 
     def cancel(self) -> None:
@@ -491,7 +495,7 @@ class Midi:
             self.undoable(f"the control of {binding.parameter}", lambda: self._put_back({surface: gone}, [binding]))
             self._learned(surface)
         except Exception as error:
-            self.learn_status = str(error)
+            self.learn_status, self.learn_error = str(error), error
         self._learning = None
 
     def forget(self, what: str, parameters: Collection[str]) -> int:
