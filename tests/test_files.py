@@ -455,9 +455,11 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
     with pytest.raises(Unavailable, match="cannot write"):
         disk.write(tmp_path / "folder", b"new")
     assert os.listdir(tmp_path) == ["folder"] and not os.listdir(tmp_path / "folder")
-    if os.path.exists("/dev/null"):
-        disk.write(Path("/dev/null"), b"new")
-        assert not Path("/dev/null").is_file()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    disk.write(tmp_path / "pipe", b"new")
+    assert os.read(reader, 9) == b"new" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
 
 
 def test_what_another_program_writes_meanwhile_is_seen_and_not_replaced(tmp_path):
