@@ -270,7 +270,7 @@ def _midi_commands(parser: argparse.ArgumentParser) -> None:
                 "--port",
                 metavar="NAME",
                 required=whole,
-                help="the controller's name, as 'midi list' shows it" if whole else "part of the controller's name",
+                help="part of the controller's name, as 'midi list' shows it",
             )
         added.set_defaults(run=run)
         return added
@@ -287,17 +287,17 @@ def _midi_commands(parser: argparse.ArgumentParser) -> None:
     monitor.add_argument("--channel", type=int, metavar="N", help="this channel alone")
     monitor.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
     learn = command("learn", "bind the control that is moved next", _midi_learn)
-    learn.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.gain_db")
+    learn.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
     bind_options(learn)
     bind = command("bind", "bind a control by its number", _midi_bind)
-    bind.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.gain_db")
+    bind.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
     bind.add_argument("control", metavar="CONTROL", help="'cc 7', 'note 36', 'nrpn 1000', 'rpn 0' or 'bend'")
     bind.add_argument("--channel", type=int, metavar="N", help="on this channel alone")
     bind.add_argument("--kind", metavar="K", help=f"{', '.join(KINDS)}")
     bind.add_argument("--bits", type=int, metavar="N", help="14 for a pair of control changes")
     bind_options(bind)
     forget = command("forget", "forget the controls of a parameter", _midi_forget)
-    forget.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.gain_db")
+    forget.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
     feedback = command("feedback", "let motor faders, rings and lights follow the values, or not", _midi_feedback)
     feedback.add_argument("on", choices=("on", "off"))
     command("map", "show what each control does", _midi_map)
@@ -633,38 +633,40 @@ def _midi_monitor(options: argparse.Namespace) -> None:
 
 
 def _midi_learn(options: argparse.Namespace) -> None:
-    from .midi import learn
+    from .midi import learn, meant
 
-    learn(options.parameter, _changes(options), jack=options.jack, port=options.port, add=options.add)
+    parameter = meant(options.parameter)
+    learn(parameter, _changes(options, parameter), jack=options.jack, port=options.port, add=options.add)
 
 
 def _midi_bind(options: argparse.Namespace) -> None:
-    from .midi import bind
+    from .midi import bind, meant
 
-    bind(options.parameter, options.control, _changes(options), port=options.port, add=options.add)
+    parameter, at = meant(options.parameter), {"jack": options.jack, "port": options.port}
+    bind(parameter, options.control, _changes(options, parameter), add=options.add, **at)
 
 
 def _midi_forget(options: argparse.Namespace) -> None:
     from .midi import forget
 
-    forget(options.parameter, options.port)
+    forget(options.parameter, jack=options.jack, port=options.port)
 
 
 def _midi_feedback(options: argparse.Namespace) -> None:
     from .midi import feedback
 
-    feedback(options.port, options.on == "on")
+    feedback(options.on == "on", jack=options.jack, port=options.port)
 
 
 def _midi_map(options: argparse.Namespace) -> None:
     from .midi import show
 
-    show(options.port)
+    show(jack=options.jack, port=options.port)
 
 
-def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of a binding that are given on the command line."""
-    check = checked(options.parameter).check
+def _changes(options: argparse.Namespace, parameter: str) -> dict[str, Any]:
+    """The fields of a binding of `parameter` that are given on the command line."""
+    check = checked(parameter).check
     ends = {name: check(value) for name in ("low", "high") if (value := getattr(options, name)) is not None}
     fields = ("takeover", "kind", "bits", "channel")
     given = {name: value for name in fields if (value := getattr(options, name, None)) is not None}

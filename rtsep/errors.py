@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-_SHOWN = 3  # names in a sentence
+_FEW, _MANY = 3, 8  # names that a sentence can bear, and how many make a list too long to be told whole
+_LISTS = {"parameter": "rtsep live --help", "preset": "rtsep preset list"}
+"""What shows the names of which there are many."""
 
 
 class BadInput(ValueError):
@@ -15,14 +17,25 @@ class Unavailable(OSError):
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> BadInput:
-    """The sentence for a name that is not one of `known`, with those three at most that are most like it."""
-    names = list(known)
-    for most, likeness in ((1, 0.85), (3, 0.6), (1, 0.4)):
-        near = get_close_matches(str(name).lower(), names, most, likeness)
-        if near:
-            return BadInput(f"unknown {what} {name!r}: did you mean {either(near)}?")
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return BadInput(f"unknown {what} {name!r}: there are {', '.join(names[:_SHOWN])}{more}.")
+    """The sentence for a name that is not one of `known`, with the nearest of them."""
+    names, word = list(known), str(name).lower()
+    near = [each for each in names if word and each.lower().startswith(f"{word}.")]  # all of a stem
+    near = (near or get_close_matches(word, names, 1, 0.4))[:_FEW]
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    if len(names) > _MANY and what in _LISTS:
+        return BadInput(f"unknown {what} {name!r}: {hint}{_LISTS[what]} shows all of them.")
+    more = len(names) - _FEW if len(names) > _MANY else 0
+    listed = ", ".join(names[:_FEW] if more else names) + (f" and {more} more" if more else "")
+    return BadInput(f"unknown {what} {name!r}: {hint}The {what}s are {listed}.")
+
+
+def some(names: Sequence[str]) -> str:
+    """At most three of `names`, behind the word "there": "is 'A'", "are 'A', 'B', 'C' and 4 more"."""
+    words = [repr(name) for name in names[:_FEW]] or ["none"]
+    if len(names) > _FEW:
+        words.append(f"{len(names) - _FEW} more")
+    *first, last = words
+    return f"{'are' if first else 'is'} {' and '.join([', '.join(first), last] if first else [last])}"
 
 
 def either(names: Sequence[str]) -> str:

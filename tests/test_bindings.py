@@ -274,14 +274,44 @@ def test_a_pair_of_14_bits_sweeps_without_turning_back():
     assert all(before >= after for before, after in pairwise(down)) and len(set(down)) > 440
 
 
+@pytest.mark.parametrize("takeover", TAKEOVERS)
+@pytest.mark.parametrize("order", ((7, 39), (39, 7)), ids=("coarse first", "fine first"))
+def test_a_pair_of_14_bits_reaches_both_ends_and_never_turns_back_whatever_half_comes_first(order, takeover):
+    rig = Rig(Binding("cc 7", PAN, bits=14, takeover=takeover))
+    heard = []
+    for value in (*range(8192, 16384, 37), 16383, *range(16383, 0, -37), 0):
+        rig.now += 0.01
+        for number in order:
+            rig.cc(number, value >> 7 if number == 7 else value & 127)
+            rig.now += 0.001
+        heard.append(rig[PAN])
+        assert heard[-1] == pytest.approx(2 * value / 16383 - 1, abs=1e-3)
+    top = heard.index(1)
+    assert heard[: top + 1] == sorted(heard[: top + 1]) and heard[top:] == sorted(heard[top:], reverse=True)
+    assert heard[-1] == -1
+
+
+def test_a_fine_half_that_waits_for_the_coarse_one_moves_nothing():
+    rig = Rig(Binding("nrpn 5", PAN, takeover="jump"), Binding("cc 7", FADER, bits=14, takeover="jump"))
+    parser = Parser()
+    for data in ("B0 63 00 62 05 26 7F", "B0 27 7F"):
+        rig.send(*parser.feed(bytes.fromhex(data)))
+    assert rig.told == []
+    rig.send(*parser.feed(bytes.fromhex("B0 06 7F 07 7F")))
+    assert (rig[PAN], rig[FADER]) == (1, 12)
+    rig.send(*parser.feed(bytes.fromhex("B0 61 00 26 00 06 00")))  # a step, and the other end
+    assert rig[PAN] == -1
+
+
 def test_the_upper_half_of_a_pair_works_alone_and_the_lower_one_does_not():
     rig = Rig(Binding("cc 7", PAN, bits=14, takeover="jump"))
-    rig.cc(39, 100)
-    assert rig.told == []
     rig.cc(7, 127)
     assert rig[PAN] == 1
     rig.cc(7, 0)
     assert rig[PAN] == -1
+    rig = Rig(Binding("cc 7", PAN, bits=14, takeover="jump"))
+    rig.cc(39, 0, 100, 127)
+    assert rig.told == []
 
 
 def test_a_control_is_not_taken_for_another_kind_or_for_a_lower_half():
@@ -558,16 +588,24 @@ def test_channels_are_told_apart_and_filtered():
     assert deaf[PAN] == 1
 
 
-def test_a_panic_of_the_controller_mutes_and_a_reset_resets():
-    for number in (120, 123):
-        rig = Rig()
-        rig[FADER] = -6
+def test_all_sound_off_silences_and_what_keyboards_and_sequencers_send_by_themselves_does_nothing():
+    rig = Rig()
+    rig[FADER] = -6
+    told = len(rig.told)
+    for number in range(121, 128):  # 123 with the last key that is let go, 121 and 123 at each stop
         rig.send(Message(Control("mode", 1, number), 0, 7))
-        assert rig["output.mute"] == 1 and rig.told[-1][1] == "midi"
-    rig.send(Message(Control("mode", 1, 122), 0, 7), Message(Control("mode", 1, 124), 0, 7))
-    assert rig[FADER] == -6 and rig["output.mute"] == 1
-    rig.send(Message(Control("mode", 1, 121), 0, 7))
-    assert rig.parameters.snapshot() == rig.parameters.defaults and rig.told[-1][1] == "midi"
+    assert rig[FADER] == -6 and rig["output.mute"] == 0 and len(rig.told) == told
+    rig.send(Message(Control("mode", 1, 120), 0, 7))
+    assert rig[FADER] == -6 and rig["output.mute"] == 1 and rig.told[-1] == ({"output.mute": 0}, "midi")
+
+
+def test_silence_may_be_bound_to_a_control_of_ones_own():
+    rig = Rig(Binding("note 36", "output.mute", kind="toggle"))
+    rig.note(36, 127, 0)
+    assert rig["output.mute"] == 1
+    rig.now += 1
+    rig.note(36, 127, 0)
+    assert rig["output.mute"] == 0
 
 
 def test_a_program_change_recalls():
@@ -758,11 +796,66 @@ def test_a_new_binding_works_at_once_and_leaves_the_others_what_they_had_caught(
     assert rig[MUTE] == 1 and rig[PAN] == pytest.approx(2 * 90 / 127 - 1)
 
 
-def test_what_is_forgotten_is_counted_and_gone():
+def test_what_is_forgotten_is_told_and_gone():
     rig = Rig(Binding("cc 7", FADER, takeover="jump"), Binding("cc 8", FADER), Binding("cc 9", PAN))
-    assert rig.surface.forget(FADER) == 2 and rig.surface.forget(FADER) == 0
+    assert rig.surface.forget([FADER]) == [Binding("cc 7", FADER, takeover="jump"), Binding("cc 8", FADER)]
+    assert rig.surface.forget([FADER]) == []
     rig.cc(7, 127)
     assert rig.told == [] and rig.surface.bindings == [Binding("cc 9", PAN)]
+
+
+def test_what_has_gone_can_be_put_back_and_works():
+    rig = Rig(Binding("cc 7", FADER, takeover="jump"), Binding("cc 7", PAN, takeover="jump"), Binding("cc 9", KEY))
+    gone = rig.surface.forget([FADER, PAN])
+    rig.surface.put_back(gone)
+    assert rig.surface.bindings == [Binding("cc 9", KEY), *gone]
+    rig.cc(7, 127)
+    assert (rig[FADER], rig[PAN]) == (12, 1)
+    gone = rig.surface.bind(Binding("cc 7", MUTE, kind="toggle"))
+    assert [binding.parameter for binding in gone] == [FADER, PAN]
+    rig.surface.put_back(gone, instead=[Binding("cc 7", MUTE, kind="toggle")])
+    rig.surface.put_back(gone)  # never twice
+    assert rig.surface.bindings == [Binding("cc 9", KEY), *gone]
+
+
+def test_what_the_file_says_meanwhile_is_taken_up_with_what_was_changed_here():
+    here, there = Binding("cc 7", FADER), Binding("cc 8", PAN)
+    rig = Rig(here, feedback=False)
+    rig.surface.take_up(([here, there], True))
+    assert (rig.surface.bindings, rig.surface.feeds_back) == ([here, there], True)
+    rig.surface.bind(Binding("cc 9", KEY))
+    rig.surface.forget([FADER])
+    rig.surface.feed_back(False)
+    assert rig.surface.forget([MUTE]) == []  # which is no change
+    other = Binding("cc 10", MUTE)
+    for _ in range(2):  # changes that are not kept are made anew each time
+        rig.surface.take_up(([here, other], True))
+        assert (rig.surface.bindings, rig.surface.feeds_back) == ([other, Binding("cc 9", KEY)], False)
+    with pytest.raises(OSError), rig.surface.keeping():
+        raise OSError("the disk is full")
+    rig.surface.take_up(([here], True))
+    assert (rig.surface.bindings, rig.surface.feeds_back) == ([Binding("cc 9", KEY)], False)
+    with rig.surface.keeping():
+        pass
+    rig.surface.take_up(([here], True))
+    assert (rig.surface.bindings, rig.surface.feeds_back) == ([here], True)
+
+
+def test_what_is_taken_up_leaves_the_others_what_they_had_caught_and_tells_a_controller_that_is_new_to_it():
+    rig = Rig(Binding("cc 8", PAN), feedback=False)
+    rig.cc(8, 64, 70)
+    rig.surface.take_up(([Binding("cc 8", PAN), Binding("cc 7", MUTE, takeover="jump")], True))
+    rig.cc(8, 90)
+    assert rig[PAN] == pytest.approx(2 * 90 / 127 - 1)
+    assert rig.feedback() == [("cc 7", 1, 0)]
+
+
+def test_a_binding_that_a_file_has_twice_is_two():
+    twice = [Binding("cc 7", MUTE, kind="toggle")] * 2
+    rig = Rig(*twice)
+    rig.surface.take_up(([Binding("cc 7", MUTE, kind="toggle") for _ in twice], True))
+    rig.cc(7, 127)
+    assert [before for before, _ in rig.told] == [{MUTE: 0}, {MUTE: 1}]
 
 
 def test_a_binding_of_an_unknown_parameter_is_kept_reported_and_idle():

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -59,6 +60,10 @@ def put(path, text):
 def files(folder):
     """All that lies in a folder and below, hidden or not."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def keep_controller(port, document, **options):
+    controls.update_controller(port, lambda before: document, **options)
 
 
 def refuse(error):
@@ -430,7 +435,7 @@ def test_whatever_stands_in_a_file_ends_in_a_preset_or_a_sentence(config, conten
         lambda: controls.preset("more"),
         lambda: controls.save_preset("more", {"bypass": 1}, program=1, force=True),
         lambda: controls.load_controller("more"),
-        lambda: controls.save_controller("more", {"binding": [{"control": "cc 7"}]}),
+        lambda: keep_controller("more", {"binding": [{"control": "cc 7"}]}),
         lambda: controls.load_controller("another"),
     ):
         try:
@@ -446,13 +451,13 @@ def test_whatever_stands_in_a_file_ends_in_a_preset_or_a_sentence(config, conten
 def test_a_disk_that_fails_leaves_the_old_file_and_nothing_else(config, monkeypatch, module, name):
     controls.save_preset("mine", {"bypass": 1})
     controls.save_session("live", {"bypass": 1}, {})
-    controls.save_controller("knobs", {"binding": []})
+    keep_controller("knobs", {"binding": []})
     before = files(config)
     monkeypatch.setattr(module, name, refuse(OSError(errno.ENOSPC, "No space left on device")))
     for write in (
         lambda: controls.save_preset("mine", {}, force=True),
         lambda: controls.save_session("live", {}, {}),
-        lambda: controls.save_controller("knobs", {"binding": [{"control": "cc 1"}]}),
+        lambda: keep_controller("knobs", {"binding": [{"control": "cc 1"}]}),
         lambda: controls.export_preset("mine", config / "elsewhere.toml"),
     ):
         with pytest.raises(Unavailable, match=r"cannot write .*\.toml: No space left on device\."):
@@ -482,12 +487,124 @@ def test_a_file_is_whole_and_on_the_disk_before_it_takes_the_name(config, monkey
     assert len(done) == 1
 
 
+def saved_in(config):
+    """Each kind of file: its place, and what saves it."""
+    return {
+        config / "presets" / "gig.toml": lambda: controls.save_preset("gig", {"bypass": 1}, force=True),
+        config / "sessions" / "live.toml": lambda: controls.save_session("live", {"bypass": 1}, {}),
+        config / "controllers" / "knobs.toml": lambda: keep_controller("knobs", {"feedback": True}),
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("there", (True, False))
+def test_files_that_are_links_into_dotfiles_stay_links_wherever_they_lead(config, tmp_path, there):
+    for path, save in saved_in(config).items():
+        target = tmp_path / "dotfiles" / path.name
+        target.parent.mkdir(exist_ok=True)
+        if there:
+            target.write_text("# mine\nformat = 1\n")
+            target.chmod(0o600)
+        path.parent.mkdir(parents=True)
+        path.symlink_to(os.path.relpath(target, path.parent))
+        save()
+        assert path.is_symlink() and target.read_text().startswith("# mine" if there else "format = 1")
+        assert "bypass" in target.read_text() or "feedback = true" in target.read_text()
+        assert not there or target.stat().st_mode & 0o777 == 0o600
+    assert controls.preset("gig").values == controls.load_session("live")[0] == {"bypass": 1}
+    assert controls.load_controller("knobs")["feedback"]
+    controls.delete_preset("gig")
+    assert (tmp_path / "dotfiles" / "gig.toml").exists() and not (config / "presets" / "gig.toml").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_that_leads_nowhere_is_in_nobodys_way(config, tmp_path):
+    for kind in ("presets", "controllers"):
+        (config / kind).mkdir(parents=True)
+        (config / kind / "gone.toml").symlink_to(tmp_path / "not mounted" / "gone.toml")
+    assert [each.name for each in controls.presets(pytest.fail)] == list(PRESETS)
+    assert controls.load_controller("knobs") is None
+    keep_controller("knobs", {"feedback": True})
+    assert controls.load_controller("knobs")["feedback"]
+
+
+UNREADABLE = {
+    "bytes": lambda path: path.write_bytes(b'format = 1\nname = "caf\xe9"\n'),
+    "UTF-16": lambda path: path.write_text("format = 1\n", "utf-16"),
+    "zeros": lambda path: path.write_bytes(bytes(4096)),
+    "nested": lambda path: path.write_text("format = 1\na = " + "[" * 100_000),
+    "folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_file_that_cannot_be_read_gets_a_sentence_and_is_never_replaced(config, kind):
+    for path, save in saved_in(config).items():
+        path.parent.mkdir(parents=True)
+        UNREADABLE[kind](path)
+        before = path.read_bytes() if path.is_file() else path.stat()
+        for use in (
+            save,
+            lambda: controls.preset("gig"),
+            lambda: controls.export_preset("gig", config / "elsewhere.toml"),
+            partial(controls.import_preset, path, "other"),
+            lambda: controls.load_session("live"),
+            lambda: controls.load_controller("knobs"),
+            lambda: controls.load_controller("another"),
+        ):
+            try:
+                use()
+            except (BadInput, Unavailable) as error:
+                assert str(path) in str(error) or "nothing to resume" in str(error) or "unknown preset" in str(error)
+                assert str(error).isprintable() and str(error).endswith(".")
+        with pytest.raises((BadInput, Unavailable), match=r"\.toml"):
+            save()
+        told = []
+        controls.presets(told.append)
+        assert len(told) == (path.parent.name == "presets")
+        assert (path.read_bytes() if path.is_file() else path.stat()) == before
+        path.rename(path.with_suffix(".away"))
+        assert not any(found.suffix in (".part", ".toml") for found in config.rglob("*"))
+
+
+def test_the_byte_that_is_no_utf_8_is_named_with_the_remedy(config):
+    put(config / "presets" / "mine.toml", b"format = 1 # caf\xe9\n")
+    with pytest.raises(BadInput, match=r"mine\.toml cannot be understood: byte 16 is no UTF-8\. Save it as UTF-8"):
+        controls.preset("mine")
+
+
+def test_a_folder_that_cannot_be_read_is_told_of(config, monkeypatch):
+    monkeypatch.setattr(os, "scandir", refuse(PermissionError(errno.EACCES, "Permission denied")))
+    for use in (lambda: controls.preset("mine"), lambda: controls.load_controller("knobs")):
+        with pytest.raises(Unavailable, match=r"cannot read .*: Permission denied\."):
+            use()
+
+
+def test_a_preset_that_another_program_saves_meanwhile_is_not_replaced(config, monkeypatch):
+    fsync = os.fsync
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", fsync)
+        put(config / "presets" / "song.toml", "format = 1\n[parameters]\nbypass = 1\n")
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    with pytest.raises(BadInput, match="there is a preset 'song' already"):
+        controls.save_preset("song", {"limiter": 1})
+    assert controls.preset("song").values == {"bypass": 1}
+    given = put(config / "given.toml", "format = 1\n")
+    controls.delete_preset("song")
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    with pytest.raises(BadInput, match="there is a preset 'song' already"):
+        controls.import_preset(given, "song")
+    assert controls.preset("song").values == {"bypass": 1}
+
+
 def test_where_no_folder_can_be_made_saving_is_told_of_and_the_shipped_presets_are_there(config):
     config.write_text("a file")
     for save in (
         lambda: controls.save_preset("mine", {}),
         lambda: controls.save_session("live", {}, {}),
-        lambda: controls.save_controller("knobs", {}),
+        lambda: keep_controller("knobs", {}),
     ):
         with pytest.raises(Unavailable, match=r"cannot write .*\.toml: "):
             save()
@@ -598,6 +715,27 @@ def test_a_session_is_kept_at_most_once_in_a_second_and_only_if_something_change
     parameters["melody.gain_db"] = -7
     session.tick(120)
     assert not path.exists() or pytest.fail("it still listens")
+
+
+def test_two_runs_at_once_keep_what_each_has_moved(config):
+    one, other = fresh(), fresh()
+    first, second = (Session("live", each, {}, pytest.fail) for each in (one, other))
+    for session in (first, second):
+        session.tick(0)
+    one["melody.gain_db"], other["harmony.gain_db"] = -3, -6
+    for session in (first, second):
+        session.tick(1)
+    path = config / "sessions" / "live.toml"  # and somebody has an editor
+    path.write_text(path.read_text().replace('"bypass" = "off"', "").replace('bypass = "off"', "bypass = true # so"))
+    one["percussive.gain_db"] = -9
+    first.close()
+    second.close()
+    values = controls.load_session("live")[0]
+    found = {id: value for id, value in values.items() if value != fresh()[id].value}
+    assert found == {"melody.gain_db": -3, "harmony.gain_db": -6, "percussive.gain_db": -9, "bypass": 1}
+    assert "bypass = true # so" in path.read_text()
+    Session("live", fresh(), {}, pytest.fail).close()  # the next run begins anew
+    assert controls.load_session("live")[0] == kept(fresh())
 
 
 def test_a_session_that_never_ticked_is_kept_at_its_end():
@@ -718,30 +856,81 @@ def test_a_saved_controller_comes_back_for_its_port_alone(config):
             {"control": "note 36", "channel": 10, "parameter": "no.such", "kind": "toggle", "unknown": [1, 2]},
         ],
     }
-    controls.save_controller("Box:Box MIDI 1", document)
+    keep_controller("Box:Box MIDI 1", document)
     assert controls.load_controller("Box:Box MIDI 1") == document
     assert controls.load_controller("Box:Box MIDI 1 2") is None
-    controls.save_controller("Box:Box MIDI 1 2", {"binding": []})
+    keep_controller("Box:Box MIDI 1 2", {"binding": []})
     assert controls.load_controller("Box:Box MIDI 1") == document
     assert sorted(files(config)) == ["controllers/Box_Box MIDI 1 2.toml", "controllers/Box_Box MIDI 1.toml"]
+
+
+def test_what_another_program_says_of_a_controller_meanwhile_is_seen(config, monkeypatch):
+    seen = []
+
+    def change(document):
+        if not seen:
+            put(config / "controllers" / "Box.toml", "format = 1\nbinding = [1]\n")
+        seen.append(document)
+        return {"feedback": True}
+
+    controls.update_controller("Box", change)
+    assert seen == [None, {"format": 1, "binding": [1]}]
+    assert controls.load_controller("Box") == {"format": 1, "binding": [1], "feedback": True}
+
+
+def test_a_controller_that_is_not_there_is_known_by_a_part_of_its_name(config):
+    keep_controller("Fader", {"feedback": True}, part=True)
+    keep_controller("Box:Box 1", {"feedback": True})
+    assert controls.load_controller("USB fader box:1") == {"format": 1, "ports": ["Fader"], "feedback": True}
+    keep_controller("USB fader box:1", {"feedback": False}, part=True)
+    assert sorted(files(config)) == ["controllers/Box_Box 1.toml", "controllers/Fader.toml"]
+    own, ours = controls.known_controllers()
+    assert own == {"Box_Box 1": [], "Fader": ["Fader"]} and ours["nanoKONTROL2"] == ["nanoKONTROL2"]
+    assert controls.controller_path("USB fader box:1") == config / "controllers" / "Fader.toml"
+    assert controls.controller_path("nanoKONTROL2 CTRL") == MAPS / "nanokontrol2.toml"
+    assert controls.controller_path("Some synthesizer") is None
+
+
+def test_a_stamp_differs_once_a_controller_was_saved_or_deleted(config):
+    stamps = [controls.controllers_stamp()]
+    for feedback in (True, False):
+        keep_controller("Box", {"feedback": feedback})
+        stamps.append(controls.controllers_stamp())
+        assert controls.controllers_stamp() == stamps[-1]
+    (config / "controllers" / "Box.toml").unlink()
+    assert controls.controllers_stamp() == stamps[0] and len({str(stamp) for stamp in stamps}) == 3
 
 
 def test_comments_and_what_is_unknown_stay_when_a_controller_is_saved_again(config):
     path = put(config / "controllers" / "mine.toml", KNOBS)
     document = controls.load_controller("USB knobs 1")
     assert document == tomllib.loads(KNOBS)
-    controls.save_controller("USB knobs 1", {key: document[key] for key in ("format", "feedback", "binding")})
+    keep_controller("USB knobs 1", {key: document[key] for key in ("format", "feedback", "binding")})
     assert path.read_text() == KNOBS
-    controls.save_controller(
-        "USB knobs 1", {"feedback": False, "binding": [{"control": "cc 9", "parameter": "bypass"}]}
-    )
+    keep_controller("USB knobs 1", {"feedback": False, "binding": [{"control": "cc 9", "parameter": "bypass"}]})
     begin, end = KNOBS.index("[[binding]]"), KNOBS.index("[lights]")
     assert path.read_text() == (
         KNOBS[:begin].replace("true", "false") + '[[binding]]\ncontrol = "cc 9"\nparameter = "bypass"\n' + KNOBS[end:]
     )
-    controls.save_controller("USB knobs 1", {"binding": []})
+    keep_controller("USB knobs 1", {"binding": []})
     assert controls.load_controller("USB knobs 1") == document | {"feedback": False, "binding": []}
     assert "# My knobs" in path.read_text() and list(files(config)) == ["controllers/mine.toml"]
+
+
+def test_bindings_that_stay_keep_their_comments_when_others_come_and_go(config):
+    entries = [f'# {name}\n[[binding]]\ncontrol = "cc {i}" # {name}\n\n' for i, name in enumerate("abcd")]
+    path = put(config / "controllers" / "Box.toml", "format = 1\n\n" + "".join(entries) + "[lights]\na = 1\n")
+    bound = controls.load_controller("Box")["binding"]
+    new = {"control": "cc 9"}
+    keep_controller("Box", {"binding": [*bound, new]})
+    assert path.read_text() == "format = 1\n\n" + "".join(entries) + '[[binding]]\ncontrol = "cc 9"\n[lights]\na = 1\n'
+    keep_controller("Box", {"binding": [bound[0], bound[3], new]})
+    text = path.read_text()
+    assert all(f"# {name}\n" in text for name in "ad") and text.index("# d\n[[binding]]") < text.index('"cc 3" # d')
+    assert controls.load_controller("Box")["binding"] == [bound[0], bound[3], new]
+    for bindings in ([new, bound[0]], [], [bound[1]]):  # whatever else
+        keep_controller("Box", {"binding": bindings})
+        assert controls.load_controller("Box") == {"format": 1, "binding": bindings, "lights": {"a": 1}}
 
 
 @pytest.mark.parametrize("text, sentence", BROKEN, ids=range(len(BROKEN)))
@@ -749,7 +938,7 @@ def test_a_controllers_file_that_cannot_be_understood_is_told_of_and_never_repla
     put(config / "controllers" / "mine.toml", text)
     before = files(config)
     for port in ("mine", "nanoKONTROL2"):  # whose file it is cannot be known
-        for use in (controls.load_controller, lambda port: controls.save_controller(port, {"binding": []})):
+        for use in (controls.load_controller, lambda port: keep_controller(port, {"binding": []})):
             with pytest.raises(BadInput, match=r"mine\.toml " + sentence):
                 use(port)
     assert files(config) == before
@@ -766,7 +955,7 @@ def test_ports_are_a_list_of_texts(config, ports):
     "port", ("../../x", "a/b:c\\d", "..", "", " ", "CON ", "com1", "\0", "a\nb", 'x"y', "Клавиши 日本")
 )
 def test_a_port_of_any_name_has_a_file_in_the_folder(config, tmp_path, port):
-    controls.save_controller(port, {"feedback": True})
+    keep_controller(port, {"feedback": True})
     assert controls.load_controller(port) == {"format": 1, "feedback": True}
     (name,) = files(tmp_path)
     assert Path(name).parent == Path("config/controllers")

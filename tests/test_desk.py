@@ -149,12 +149,42 @@ def test_a_row_tells_what_it_has():
     assert "0.0 dB M . [" in row(Row(3, "harmony", muted=True, meter=Meter()))
     assert "0.0 dB .   [" in row(Row(8, "output", soloed=None, meter=Meter()))
     assert row(Row(5, "harmonic", members=(2, 3))).endswith(". . = 2 + 3")
-    assert row(Row(9, "percussive", members=range(1, 9))).endswith(". . = 1 + 2 + 3 + 4")
+    assert row(Row(9, "percussive", members=range(1, 9))).endswith(". . = 1 to 8")
     assert row(Row(12, "a name that is far too long")).startswith(" 12 a name that  ─")
     assert row(Row(1, "percussive", control="nrpn 16383", meter=Meter())).endswith("] nrpn 16383")
     for control in ("cc 7", "nrpn 16383"):  # the second does not fit beside the first word
         line = row(Row(1, "percussive", control=control, meter=Meter(clipped=True)))
         assert line.endswith("] CLIP cc 7" if control == "cc 7" else "] CLIP")
+
+
+@pytest.mark.parametrize(
+    "members, sum",
+    [
+        ((2, 3), "= 2 + 3"),
+        ((1, 2, 3, 4), "= 1 + 2 + 3 + 4"),
+        ((1, 2, 3, 4, 5), "= 1 to 5"),
+        ((1, 2, 3, 4, 6), "= 1 to 4 + 6"),
+        ((1, 3, 5, 7, 9), "= 1+3+5+7+9"),
+        ((10, 11, 12, 13), "= 10 to 13"),
+        (tuple(range(1, 60, 2)), "= 30 rows"),
+    ],
+)
+def test_the_members_of_a_group_are_told_whole(members, sum):
+    assert row(Row(7, "group", members=members))[METER - 1 :].strip() == sum
+
+
+@pytest.mark.parametrize("page", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_title_ends_with_the_latency_however_long_the_devices_are_called(encoding, page):
+    for place in ("'system'", "'HDA Intel PCH: ALC257 Analog (hw:0,0)' to 'Scarlett 2i2 USB: Audio (hw:2,0)'"):
+        title = f"mode balanced on {place}, 2 channels at 48000 Hz, blocks as the device likes, latency 10.7 ms"
+        for song in (None, (True, 9, 27)):
+            first, second, *_ = shown(Values(title, song=song, parameters=[("a", "b")] * page), encoding)
+            assert first.startswith("mode balanced on '") and "latency 10.7 ms" in second
+            assert second.rstrip().endswith("playing  0:09 / 0:27" if song else "latency 10.7 ms")
+            whole = f"{first.rstrip()} {second}"
+            assert len(place) > 20 or whole.startswith(title)
+    assert shown(Values("short", song=(True, 9, 27)), encoding)[1].rstrip() == "playing  0:09 / 0:27"
 
 
 def test_a_meter_shows_60_db_with_the_peak_that_is_held():
@@ -239,7 +269,7 @@ class Midi:
     def __init__(self):
         self.works, self.problems, self.open_ports, self.activity = True, [], [], ""
         self.learning, self.learn_status, self.done = None, "", []
-        self.surfaces = {}
+        self.surfaces, self.undoable = {}, lambda what, back: None
 
     def learn(self, parameter):
         self.learning, self.learn_status = parameter, f"move a control for {parameter}"
@@ -249,9 +279,10 @@ class Midi:
         self.learning, self.learn_status = None, "cancelled"
         self.done.append("cancel")
 
-    def forget(self, parameter):
-        self.done.append(parameter)
-        return 1
+    def forget(self, what, parameters):
+        self.done.append((what, *parameters))
+        self.undoable(what, lambda: self.done.append("back"))
+        return len(parameters)
 
 
 class Stand:
@@ -468,8 +499,29 @@ def test_what_was_learned_is_told_once(clock):
 def test_a_row_forgets_all_its_controls():
     stand = Stand(midi=(midi := Midi()))
     stand.press("3", "f")
-    assert midi.done == ["harmony.gain_db", "harmony.mute", "harmony.solo"]
+    assert midi.done == [("the harmony", "harmony.gain_db", "harmony.mute", "harmony.solo")]
     assert stand.desk.view().values.message == "3 controls of the harmony forgotten"
+
+
+def test_what_a_row_has_forgotten_comes_back_by_undo():
+    stand = Stand(midi=(midi := Midi()))
+    history = History(stand.parameters)
+    stand.desk = Desk(stand.stream, history=history, midi=midi)
+    stand.press("3", "f")
+    assert stand.desk.view().values.message == "3 controls of the harmony forgotten; u brings them back"
+    stand.press("u")
+    assert midi.done[1:] == ["back"] and stand.desk.view().values.message == "undone: the harmony"
+    stand.press("u")
+    assert midi.done[2:] == [] and stand.desk.view().values.message == "there is nothing to undo"
+
+
+def test_a_preset_that_a_controller_recalls_is_named_and_the_keys_go_on_from_it():
+    presets = [SimpleNamespace(name=f"p{i}", values={"melody.gain_db": -i}) for i in (1, 2, 3)]
+    stand = Stand(midi=(midi := Midi()), presets=lambda: presets)
+    midi.recalled("p2")
+    assert stand.desk.view().values.message == "preset p2"
+    stand.press("p")
+    assert stand["melody.gain_db"] == -3 and stand.desk.view().values.message == "preset p3"
 
 
 def test_without_midi_nothing_is_learned_or_forgotten():

@@ -677,6 +677,124 @@ def test_a_text_that_cannot_be_written_is_told_and_leaves_what_was_there(tmp_pat
         disk.write(path / "f0.csv", b"")
 
 
+@pytest.fixture
+def linked(tmp_path):
+    """A link of that name, and the file elsewhere that it leads to."""
+
+    def make(name, *steps, there=True):
+        target = tmp_path / "dotfiles" / "target"
+        target.parent.mkdir(exist_ok=True)
+        if there:
+            target.write_bytes(b"old")
+        end = target
+        for step in (*steps, name):
+            (tmp_path / step).symlink_to(os.path.relpath(end, tmp_path))
+            end = tmp_path / step
+        return end, target
+
+    return make
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize("steps", [(), ("one", "two")])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_a_link_and_what_it_leads_to_is_written(linked, tmp_path, steps, there):
+    link, target = linked("link", *steps, there=there)
+    disk.write(link, b"new")
+    assert link.is_symlink() and not target.is_symlink() and target.read_bytes() == b"new"
+    assert all((tmp_path / step).is_symlink() for step in steps) and os.listdir(target.parent) == ["target"]
+    disk.update(link, lambda before: before + b"er")
+    assert link.is_symlink() and target.read_bytes() == b"newer"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_to_another_disk_or_through_a_linked_folder_stays(tmp_path, monkeypatch):
+    other = tmp_path / "other disk"
+    other.mkdir()
+    (tmp_path / "folder").symlink_to(other)
+    (tmp_path / "link").symlink_to(other / "new folder" / "target")
+    replace = os.replace
+
+    def on_one_disk(source, target):
+        assert os.path.dirname(source) == os.path.dirname(target), "disks do not exchange files"
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", on_one_disk)
+    disk.write(tmp_path / "link", b"1")
+    disk.write(tmp_path / "folder" / "file", b"2")
+    assert (other / "new folder" / "target").read_bytes() == b"1" and (other / "file").read_bytes() == b"2"
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_links_in_a_circle_are_told_of_and_stay(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for use in (lambda: disk.write(tmp_path / "a", b"new"), lambda: disk.read(tmp_path / "a")):
+        with pytest.raises(Unavailable, match=r"cannot (read|write) .*/a: Too many levels of symbolic links\."):
+            use()
+    assert (tmp_path / "a").is_symlink() and (tmp_path / "b").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are others there")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_permissions_stay(linked, mode):
+    link, target = linked("link")
+    target.chmod(mode)
+    disk.write(link, b"new")
+    assert target.stat().st_mode & 0o777 == mode
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Unavailable, match="cannot write"):
+        disk.write(tmp_path / "folder", b"new")
+    assert os.listdir(tmp_path) == ["folder"] and not os.listdir(tmp_path / "folder")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    disk.write(tmp_path / "pipe", b"new")
+    assert os.read(reader, 9) == b"new" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+
+
+def test_what_another_program_writes_meanwhile_is_seen_and_not_replaced(tmp_path):
+    path, seen = tmp_path / "file", []
+
+    def change(before):
+        if not seen:  # another program is quicker
+            path.write_bytes(b"theirs")
+        seen.append(before)
+        return (before or b"") + b" and ours"
+
+    disk.update(path, change)
+    assert seen == [None, b"theirs"] and path.read_bytes() == b"theirs and ours"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from rtsep import disk
+for _ in range(100):
+    disk.update(Path(sys.argv[1]), lambda before: (before or b"") + b"x")
+"""
+
+
+def test_programs_that_change_a_file_at_the_same_time_lose_nothing_of_each_others(tmp_path):
+    path = tmp_path / "file"
+    programs = [subprocess.Popen([sys.executable, "-c", ADDING, path]) for _ in range(3)]
+    assert [program.wait(60) for program in programs] == [0, 0, 0]
+    assert path.read_bytes() == b"x" * 300 and os.listdir(path.parent) == ["file"]
+
+
+def test_a_file_in_which_nothing_changes_is_not_written(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"same")
+    before = path.stat()
+    disk.update(path, lambda content: content)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 # Pipes
 
 

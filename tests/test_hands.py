@@ -134,11 +134,15 @@ def db(position: float) -> float:
 GAIN, MUTE = 'parameter = "output.gain_db"\n', 'parameter = "output.mute"\n'
 JUMP = GAIN + 'takeover = "jump"\n'
 KINDS = {
+    "14 bits, the lower half first": (
+        JUMP + 'control = "cc 19"\nbits = 14\nlow = -40.0\nhigh = 0.0',
+        [(change(51, end) + change(19, end), level) for end, level in ((0, -40.0), (127, 0.0), (0, -40.0))],
+    ),
     "14 bits, of which the upper half alone works": (
         JUMP + 'control = "cc 20"\nbits = 14',
         [
             (change(20, 50), -30.0),
-            (change(52, 64) + change(20, 80), db((80 << 7) / 16383)),
+            (change(20, 80) + change(52, 64), db((80 << 7 | 64) / 16383)),
             (change(52, 100), db((80 << 7 | 100) / 16383)),
         ],
     ),
@@ -186,9 +190,9 @@ KINDS = {
         JUMP + 'control = "cc 26"',
         [(bytes((0xC0, 100)), 0.0), (change(0, 1) + change(32, 2) + bytes((0xC0, 5)), -20.0)],
     ),
-    "a panic": (
-        JUMP + 'control = "cc 27"',
-        [(change(123, 0), -120.0), (change(121, 0), 0.0), (change(120, 0), -120.0)],
+    "all sound off, and what keyboards send by themselves": (
+        JUMP + 'control = "cc 27"\nlow = -12.0',
+        [(change(27, 0), -12.0), (change(123, 0) + change(121, 0), -12.0), (change(120, 0), -120.0)],
     ),
 }
 
@@ -198,11 +202,13 @@ def test_every_kind_of_message_moves_the_sound_to_the_value_it_means(config):
         [*RTSEP, "preset", "save", "quiet", "--program", "6", "--bank", "130", "--set", "output.gain_db=-20"],
         check=True,
     )
+    plain = ["--set", "output.gain_db=0", "--set", "output.mute=off"]
+    subprocess.run([*RTSEP, "preset", "save", "plain", "--program", "7", *plain], check=True)
     bound(config, *(binding for binding, _ in KINDS.values()))
     steps = [("at first", b"", 0.0)]
     for kind, (_, moves) in KINDS.items():
         steps += [(kind, message, level) for message, level in moves]
-        steps.append(("all controllers reset", change(121, 0), 0.0))
+        steps.append(("as at first", change(0, 0) + change(32, 0) + bytes((0xC0, 6)), 0.0))
     frames = [round(0.3 * RATE) * (1 + number) for number in range(len(steps) + 1)]
     sound = noise(frames[-1] + RATE, 2, level=0.1)
     messages = {
@@ -377,6 +383,24 @@ def test_a_control_is_learned_kept_and_forgotten_by_the_command_line(config):
     subprocess.run([*RTSEP, "midi", "forget", "output.gain_db", "--port", "Knob Box:knobs"], check=True)
     shown = subprocess.run([*RTSEP, "midi", "map", "--port", "Knob Box:knobs"], capture_output=True, text=True).stdout
     assert "output.gain_db" not in shown and "output.mute" in shown
+
+
+def test_what_another_command_binds_by_a_part_of_the_name_works_at_once_in_the_run(config):
+    def midi(*arguments: str) -> str:
+        command = [*RTSEP, "midi", *arguments, "--port", "fader", "--jack"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with running(60) as client, controller("Fader Box") as send, controller("Another Box"):
+        midi("bind", "output", "cc 44", "--takeover", "jump")
+        turned(send, client, 44, 50, -30)
+        midi("bind", "output.mute", "cc 45", "--kind", "toggle")
+        turned(send, client, 44, 75, -15)
+        send(change(45, 127))
+        until(lambda: client.level() < -80, "silence")
+        assert "cc 44: output.gain_db" in midi("map") and "cc 45: output.mute" in midi("map")
+        midi("forget", "output.mute")
+        send(change(123, 0))
+    assert [path.name for path in config.glob("controllers/*")] == ["Fader Box_knobs.toml"]
 
 
 def test_a_flood_of_messages_loses_no_sound_and_not_the_last_value(config):

@@ -142,6 +142,17 @@ def test_what_follows_an_undo_is_a_step_of_its_own(bench):
     assert bench.undo() and bench.melody == 0
 
 
+def test_acts_of_another_kind_are_steps_among_the_others(bench):
+    acts = []
+    bench.move(-1)
+    bench.history.add("the controls of the melody", lambda: acts.append("back"))
+    bench.move(-2)
+    assert bench.undo() == ["melody.gain_db"] and bench.melody == -1 and acts == []
+    assert bench.undo() == ["the controls of the melody"] and acts == ["back"]
+    assert bench.undo() == ["melody.gain_db"] and bench.melody == 0
+    assert bench.undo() == [] and acts == ["back"]
+
+
 def test_the_last_hundred_steps_are_remembered(bench):
     bench.move(*(-i / 10 for i in range(1, 151)), pause=2)
     undone = 0

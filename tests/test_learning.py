@@ -5,7 +5,7 @@ import pytest
 from rtsep.errors import BadInput
 from rtsep.live.bindings import Binding
 from rtsep.live.learning import Learner
-from rtsep.live.midi import Control, Message
+from rtsep.live.midi import Control, Message, Parser
 from rtsep.parameters import PARAMETERS
 
 FADER, MUTE = "percussive.gain_db", "percussive.mute"
@@ -203,6 +203,16 @@ def test_a_pair_that_is_heard_in_turns_has_14_bits():
     hand = Hand().send(*halves(range(5000, 9000, 250)))
     assert hand.binding == Binding("cc 7", FADER, channel=1, bits=14)
     assert hand.learner.status == "cc 7, in 14 bits, moves percussive.gain_db."
+
+
+def test_a_pair_whose_fine_half_comes_first_has_14_bits_too():
+    both = halves(range(5000, 9000, 250))
+    hand = Hand().send(*(message for k in range(0, len(both), 2) for message in (both[k + 1], both[k])))
+    assert hand.binding == Binding("cc 7", FADER, channel=1, bits=14)
+    hand, parser = Hand(), Parser()
+    for value in range(5000, 9000, 250):
+        hand.send(*parser.feed(bytes((0xB0, 99, 7, 98, 104, 38, value & 127, 6, value >> 7))))
+    assert hand.binding == Binding("nrpn 1000", FADER, channel=1)
 
 
 def test_a_slow_pair_is_a_pair_and_no_encoder():

@@ -484,6 +484,8 @@ def test_controls_are_bound_by_hand_shown_and_forgotten(config):
     assert "note 40" in shown.stdout and "do not go back to A Box" in shown.stderr
     assert "melody.gain_db has 2 controls: cc 2, cc 7 on channel 3." in shown.stderr
     assert "do not go back" not in rtsep("midi", "map", "--port", "nanoKONTROL2").stderr
+    assert rtsep("midi", "bind", "harmony", "cc 9", *at).returncode == 0
+    assert "cc 9: harmony.gain_db" in rtsep("midi", "map", "--port", "a bo").stdout
     assert rtsep("midi", "feedback", "on", *at).returncode == 0
     assert rtsep("midi", "forget", "melody.gain_db", *at).returncode == 0
     shown = rtsep("midi", "map", *at)
@@ -500,7 +502,7 @@ def test_a_session_or_a_controller_that_cannot_be_understood_is_told_of_and_left
     assert_refused(rtsep("preset", "save", "mine"), 2, str(session), "newer rtsep")
     result = rtsep("live", "-i", "virtual", "-o", "virtual", "--seconds", "0.2")
     assert result.returncode == 0 and "the session is not kept" in result.stderr
-    assert "binding 1" in rtsep("midi", "map", "--port", "A Box").stderr
+    assert_refused(rtsep("midi", "map", "--port", "A Box"), 2, str(box), "binding 1")
     assert session.read_text() == "format = 2\n" and "'knob'" in box.read_text()
 
 
@@ -523,6 +525,13 @@ def test_a_session_or_a_controller_that_cannot_be_understood_is_told_of_and_left
         (["midi", "bind", "bypass", "cc 7", "--port", "X", "--channel", "17"], ["channel is 17", "16"]),
         (["midi", "bind", "melody.gain_db", "cc 7", "--port", "X", "--low", "20"], ["melody.gain_db is", "20"]),
         (["midi", "learn", "bypas"], ["unknown parameter 'bypas'", "'bypass'"]),
+        (["midi", "learn", "kick"], ["unknown parameter 'kick'", "kick.gain_db"]),
+        (["midi", "forget", "bypass", "--port", "Nosuch"], ["no controller", "'Nosuch'", "rtsep midi list"]),
+        (["midi", "map", "--port", "Nosuch"], ["no controller", "'Nosuch'"]),
+        (["midi", "feedback", "on", "--port", "Nosuch"], ["no controller", "'Nosuch'"]),
+        (["midi", "monitor", "--channel", "0"], ["channel is 0", "16"]),
+        (["live", "-i", "virtual", "-o", "virtual", "--midi-channel", "0"], ["channel is 0", "16"]),
+        (["karaoke", "-o", "virtual", "--midi-channel", "17"], ["channel is 17", "16"]),
     ],
 )
 def test_what_no_hand_could_do_is_refused_with_a_sentence(arguments, words, config):

@@ -43,6 +43,9 @@ def heard(data):
     return Parser().feed(data if isinstance(data, bytes) else bytes.fromhex(data))
 
 
+FINE_FIRST_AND_STEPS = ((2048 + 5, 14), (1, 0), (2048 + 6, 14), (-1, 0))
+
+
 @pytest.mark.parametrize(
     "data, messages",
     [
@@ -105,6 +108,18 @@ def heard(data):
         # each channel has its own
         ("B0 63 00 62 01 B1 06 40 B0 06 41", [cc(6, 64, 2), nrpn(1, 65, 7)]),
         ("B0 63 00 62 01 B1 65 7F 64 7F B0 06 41", [nrpn(1, 65, 7)]),
+        # the fine half first
+        ("B0 63 07 62 68 26 01", []),
+        ("B0 63 07 62 68 26 01 06 40 26 7F 06 41", [nrpn(1000, 8193), nrpn(1000, 65 * 128 + 127)]),
+        ("B0 65 00 64 00 26 7F 06 7F 26 00 06 00", [rpn(0, 16383), rpn(0, 0)]),
+        ("B0 63 00 62 01 26 05 06 10 60 00 26 06 06 10 61 00", [nrpn(1, v, b) for v, b in FINE_FIRST_AND_STEPS]),
+        # and where the coarse one is left out while it stays, or the fine one
+        ("B0 63 00 62 01 26 05 06 10 26 06 26 07 26 08", [nrpn(1, 2048 + fine) for fine in (5, 7, 8)]),
+        ("B0 63 00 62 01 26 05 06 10 06 11", [nrpn(1, coarse * 128 + 5) for coarse in (16, 17)]),
+        ("B0 63 00 62 01 26 05 26 06 06 10 26 07 06 11", [nrpn(1, v) for v in (2048 + 6, 2048 + 7, 17 * 128)]),
+        # a reset selects the null
+        ("B0 63 00 62 01 79 00 06 40", [cc(121, 0), cc(6, 64)]),
+        ("B0 63 00 62 01 65 00 64 02 B1 79 00 B0 06 40", [cc(121, 0, 2), rpn(2, 64, 7)]),
         # and each parameter its own fine value
         (
             "B0 63 00 62 01 06 10 26 05 62 02 06 10 62 01 06 10",
@@ -142,6 +157,7 @@ def tokens(data):
 def meant(stream):
     """The messages of `tokens`, each found by looking back over all that came before."""
     before = []  # control changes: (channel, number, value)
+    came = {}  # halves of values, by (N)RPN
 
     def last(channel, *numbers):
         return next(((n, v) for c, n, v in reversed(before) if c == channel and n in numbers), None)
@@ -156,11 +172,20 @@ def meant(stream):
             yield program(data[0], bank[0] * 128 + bank[1], channel)
         elif kind == 0xB:
             number, value = data
-            selector = last(channel, 98, 99, 100, 101)
+            selector = last(channel, 98, 99, 100, 101, 121)
+            if selector and selector[0] == 121:
+                before = [each for each in before if each[0] != channel or each[1] not in (98, 99, 100, 101, 121)]
+                selector = None
             name, msb, lsb = ("nrpn", 99, 98) if selector and selector[0] < 100 else ("rpn", 101, 100)
             parameter = [(last(channel, which) or (0, 127))[1] for which in (msb, lsb)]
             if number in (6, 38, 96, 97) and parameter != [127, 127]:
-                yield name, channel, parameter[0] * 128 + parameter[1], number, value
+                control = name, channel, parameter[0] * 128 + parameter[1]
+                halves = came.setdefault(control, "")
+                came[control] += {6: "m", 38: "l"}.get(number, "")
+                # A fine half of nothing yet, or one that leads and does not follow another, waits.
+                waits = "m" not in halves or (halves.startswith("lm") and halves[-1] == "m")
+                if number != 38 or not waits:
+                    yield *control, number, value
             elif number not in (98, 99, 100, 101):
                 yield cc(number, value, channel)
             before.append((channel, number, value))
@@ -242,33 +267,70 @@ def test_it_hears_what_mido_says_with_and_without_running_status(running, messag
     assert heard(bytes(data)) == [kinds[m.type](m) for m in messages if m.type in kinds]
 
 
+def sent(pair, *halves, now=0.0, pause=0.001):
+    """What comes of halves, each "msb" or "lsb" with its value; None where one waits."""
+    return [getattr(pair, half)(value, now + number * pause) for number, (half, value) in enumerate(halves)]
+
+
 def test_an_msb_alone_has_7_bits_until_an_lsb_is_heard():
     pair = Pair()
-    assert [pair.msb(value) for value in (0, 64, 127, 10)] == [(0, 7), (64, 7), (127, 7), (10, 7)]
-    assert pair.lsb(5) == (10 * 128 + 5, 14)
-    assert pair.msb(10) == (10 * 128 + 5, 14)
-    assert pair.msb(11) == (11 * 128, 14)
-    assert pair.lsb(100) == (11 * 128 + 100, 14)
-    assert pair.msb(9) == (9 * 128 + 127, 14)
+    assert sent(pair, *(("msb", value) for value in (0, 64, 127, 10))) == [(0, 7), (64, 7), (127, 7), (10, 7)]
+    assert sent(pair, ("lsb", 5), ("msb", 10), ("msb", 11), ("lsb", 100), ("msb", 9)) == [
+        (value, 14) for value in (10 * 128 + 5, 10 * 128 + 5, 11 * 128, 11 * 128 + 100, 9 * 128 + 127)
+    ]
 
 
 def settled():
     pair = Pair()
-    pair.msb(0)
-    pair.lsb(0)
+    sent(pair, ("msb", 0), ("lsb", 0), now=-1)
     return pair
 
 
+VALUES = st.lists(st.integers(0, 16383), min_size=2, max_size=50)
+
+
 @unhurried
-@given(st.lists(st.integers(0, 16383), min_size=2, max_size=50), st.booleans())
+@given(VALUES, st.booleans())
 def test_a_move_stays_between_where_it_came_from_and_where_it_goes(values, sparing):
     pair, at = settled(), 0
-    for value in values:
-        steps = [] if sparing and value >> 7 == at >> 7 else [pair.msb(value >> 7)[0]]
-        steps += [pair.lsb(value & 127)[0]]
+    for number, value in enumerate(values):
+        halves = [("lsb", value & 127)] if sparing and value >> 7 == at >> 7 and number else halves_of(value)
+        steps = [step[0] for step in sent(pair, *halves, now=number / 100)]
         assert [at, *steps] == sorted([at, *steps], reverse=value < at)
         assert steps[-1] == value
         at = value
+
+
+def halves_of(value):
+    return [("msb", value >> 7), ("lsb", value & 127)]
+
+
+@unhurried
+@given(VALUES, st.sampled_from((0.001, 0.01, 1.0)), st.booleans())
+def test_a_move_whose_fine_halves_come_first_has_every_value_and_no_other(values, pause, used):
+    pair = settled() if used else Pair()
+    for number, value in enumerate(values):
+        fine, whole = sent(pair, *reversed(halves_of(value)), now=number * pause)
+        assert whole == (value, 14)
+        assert fine is None or (used and number == 0)  # of a pair of which the coarse half led until now
+
+
+@unhurried
+@given(VALUES, VALUES, st.sampled_from((0.001, 0.01)))
+def test_whatever_was_heard_before_the_next_move_ends_where_it_is_led(before, values, pause):
+    for halves in (halves_of, lambda value: halves_of(value)[::-1]):
+        pair = settled()
+        for number, value in enumerate(before):
+            sent(pair, *halves_of(value)[:: 1 if number % 2 else -1], now=number)
+        for number, value in enumerate(values):
+            last = sent(pair, *halves(value), now=len(before) + 1 + number * pause)[-1]
+            assert last == (value, 14)
+
+
+def test_a_move_that_leaves_out_the_coarse_half_while_it_stays_lags_by_one_value_at_most():
+    pair = Pair()
+    sent(pair, *reversed(halves_of(700)))
+    assert sent(pair, *(("lsb", fine) for fine in (61, 62, 63)), now=0.01) == [None, *((640 + k, 14) for k in (62, 63))]
 
 
 CONTROLS = st.one_of(

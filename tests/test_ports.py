@@ -127,12 +127,17 @@ class Hand:
         self.refreshed += 1
 
     def bind(self, binding, add=False):
-        self.bound = [*(self.bound if add else []), binding]
+        gone, self.bound = ([], self.bound) if add else (self.bound, [])
+        self.bound = [*self.bound, binding]
+        return gone
 
-    def forget(self, parameter):
-        before = len(self.bound)
-        self.bound = [binding for binding in self.bound if binding.parameter != parameter]
-        return before - len(self.bound)
+    def forget(self, parameters):
+        gone = [binding for binding in self.bound if binding.parameter in parameters]
+        self.bound = [binding for binding in self.bound if binding.parameter not in parameters]
+        return gone
+
+    def put_back(self, gone, instead=()):
+        self.bound = [binding for binding in self.bound if binding not in instead] + gone
 
 
 class Rig:
@@ -363,7 +368,7 @@ def test_only_the_ports_that_were_asked_for_are_opened(rig):
     assert rig.midi.problems == []
     rig.library.unplug("Knobs 20:0")
     rig.later()
-    assert rig.midi.problems == ["no controller has 'knob' in its name: there are Pads."]
+    assert rig.midi.problems == ["no controller has 'knob' in its name: there is 'Pads'."]
     rig.library.plug("MyKnobs 20:0")
     rig.later()
     assert rig.midi.problems == []
@@ -623,7 +628,7 @@ def test_what_cannot_be_learned_or_kept_is_told_and_ends_the_lesson(rig, pupil, 
     rig = rig("A 20:0", learned=refuse)
     rig.midi.learn("melody.gain_db", changes)
     rig.send("A 20:0", "B0 07 40")
-    assert words in rig.midi.learn_status and rig.midi.learning is None
+    assert words in rig.midi.learn_status == str(rig.midi.learn_error) and rig.midi.learning is None
     rig.send("A 20:0", "B0 07 41")
     assert rig["A"].received == [65]
 
@@ -635,10 +640,47 @@ def test_a_parameter_is_forgotten_on_all_controllers_even_those_that_have_gone(r
     rig["C"].bound = [Binding("cc 1", "limiter")]
     rig.library.unplug("B 24:0")
     rig.later()
-    assert rig.midi.forget("bypass") == 3
+    undo = []
+    rig.midi.undoable = lambda *step: undo.append(step)
+    assert rig.midi.forget("the bypass", ["bypass"]) == 3
     assert rig.kept == [rig["A"], rig["B"]]
     assert rig["A"].bound == [Binding("cc 2", "limiter")]
-    assert rig.midi.forget("bypass") == 0
+    assert rig.midi.forget("the bypass", ["bypass"]) == 0
+    ((what, back),) = undo
+    assert what == "the controls of the bypass"
+    back()
+    assert len(rig["A"].bound) == 3 and rig["B"].bound == [Binding("cc 1", "bypass")]
+    assert rig.kept == [rig["A"], rig["B"]] * 2
+
+
+def test_what_a_learned_control_did_before_comes_back(rig, pupil):
+    rig, undo = rig("A 20:0"), []
+    rig["A"].bound = [Binding("cc 7", "bypass")]
+    rig.midi.undoable = lambda *step: undo.append(step)
+    rig.midi.learn("melody.gain_db")
+    rig.send("A 20:0", "B0 07 40")
+    ((what, back),) = undo
+    assert what == "the control of melody.gain_db" and rig["A"].bound == [Binding("cc 7", "melody.gain_db")]
+    back()
+    assert rig["A"].bound == [Binding("cc 7", "bypass")] and rig.kept == [rig["A"]] * 2
+
+
+def test_files_are_looked_at_as_often_as_ports_and_their_trouble_is_told(rig):
+    looked = []
+
+    def look(surfaces):
+        looked.append([surface.name for surface in surfaces])
+        if len(looked) == 3:
+            raise OSError("the disk has gone")
+
+    rig = rig("A 20:0", look=look)
+    rig.turn(0.1)
+    rig.turn(0.2)
+    assert looked == [["rtsep", "A"]] * 2 and rig.midi.problems == []
+    rig.later()
+    assert rig.midi.problems == ["MIDI cannot look at its files: OSError: the disk has gone"]
+    rig.send("A 20:0", "B0 07 40")
+    assert rig["A"].received == [64]
 
 
 def test_what_cannot_be_kept_is_still_forgotten_and_told(rig):
@@ -647,7 +689,7 @@ def test_what_cannot_be_kept_is_still_forgotten_and_told(rig):
 
     rig = rig("A 20:0", learned=refuse)
     rig["A"].bound = [Binding("cc 1", "bypass")]
-    assert rig.midi.forget("bypass") == 1
+    assert rig.midi.forget("the bypass", ["bypass"]) == 1
     assert rig.midi.problems == ["A was not kept: Unavailable: the disk is full"]
 
 

@@ -136,6 +136,17 @@ def test_a_file_is_replaced_only_if_that_is_wanted(tmp_path):
     assert np.array_equal(load(path).spectra, made(seed=2).spectra)
 
 
+def test_a_file_that_is_a_link_stays_one_and_what_it_leads_to_is_replaced(tmp_path):
+    link, kit = tmp_path / "kit.rtsep", tmp_path / "dotfiles" / "kit.rtsep"
+    kit.parent.mkdir()
+    link.symlink_to(kit)
+    made(seed=1).save(link)
+    with pytest.raises(BadInput, match="exists already"):
+        made(seed=2).save(link)
+    made(seed=2).save(link, force=True)
+    assert link.is_symlink() and np.array_equal(load(kit).spectra, made(seed=2).spectra)
+
+
 def test_what_cannot_be_written_leaves_no_trace_and_what_was_there(tmp_path):
     path = tmp_path / "kit.rtsep"
     made(seed=1).save(path)

@@ -7,14 +7,16 @@ Key Remote Control"). `Learner`, which makes a binding of what a hand does, is i
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from threading import RLock
 from typing import Any
 
 from ..errors import BadInput, unknown
 from ..parameters import SILENCE_DB, Parameter, Parameters, find
 from ..settings import GROUPS, STEMS
-from .midi import Control, Message, Pair, encode, parse
+from .midi import Control, Message, Pair, check_channel, encode, parse
 
 FORMAT = 1
 """The version of a controller's document, as TOML files hold it."""
@@ -23,7 +25,11 @@ _STEP = 1 / 127  # of a control with 7 bits, and of an encoder
 _RESTS_S = 0.5  # nothing heard for so long: the hand is off
 _AGAIN_S = 0.1  # a second press sooner than this is none; some pedals never send a release
 _THROTTLE_S = 0.03  # between two messages to one control: old DIN cables carry one in a millisecond
-_SOUNDS_OFF, _RESET, _NOTES_OFF = 120, 121, 123  # channel mode messages
+
+# The only channel mode message that does something here. Keyboards send "all notes off" (123) whenever the last key is
+# let go, and sequencers "reset all controllers" (121) at each stop, which leaves volume and pan as they are: RP-015,
+# "Response to Reset All Controllers" (MIDI Manufacturers Association).
+_SOUNDS_OFF = 120
 
 _CODINGS: dict[str, Callable[[int], int]] = {
     "twos-complement": lambda value: value if value <= 64 else value - 128,
@@ -84,8 +90,7 @@ class Binding:
             raise unknown("kind", self.kind, KINDS)
         if self.takeover not in TAKEOVERS:
             raise unknown("takeover", self.takeover, TAKEOVERS)
-        if self.channel is not None and not 1 <= self.channel <= 16:
-            raise BadInput(f"channel is {self.channel}: it must be between 1 and 16; without it any channel is heard.")
+        check_channel(self.channel)
         if self.bits not in (7, 14):
             raise BadInput(f"bits is {self.bits}: it must be 7, or 14 for a pair of cc.")
         if self.bits == 14 and not (kind == "cc" and number < 32 and self.kind == "absolute"):
@@ -231,7 +236,7 @@ class _Link:
         elif kind in _CODINGS:
             self._step(_CODINGS[kind](message.value))
         elif kind == "absolute":
-            self._move(message)
+            self._move(message, now)
         elif self.held != (message.value > 0) or (self.held and now > before + _AGAIN_S):
             self.held = message.value > 0
             self._press()
@@ -258,15 +263,15 @@ class _Link:
             value = self._at(unity if passes else after, _STEP)
         self._write(min(max(value, self.low), self.high))
 
-    def _move(self, message: Message) -> None:
+    def _move(self, message: Message, now: float) -> None:
         """The control has been moved: bring the value along, if the takeover lets it."""
         value, bits = message.value, message.bits
         if self.binding.bits == 14 and message.control.number != self.number:
-            if self.position is None:  # a fine half of nothing yet
+            if not (come := self.pair.lsb(value, now)):
                 return
-            value, bits = self.pair.lsb(value)
+            value, bits = come
         elif self.binding.bits == 14:
-            value, bits = self.pair.msb(value)
+            value, bits = self.pair.msb(value, now)
         elif self.kind != "cc":
             self.bits = bits
         before, self.position = self.position, value / (2**bits - 1)
@@ -340,8 +345,15 @@ class _Link:
         return encode(control, value, 7 if self.lit else self.bits)
 
 
+Bound = tuple[list[Binding], bool]
+"""What a controller does: its bindings, and whether values go back to it."""
+
+
 class Surface:
     """One controller at work: its messages move `parameters`, and their values go back to it.
+
+    What is changed here is remembered as a change, until it is kept: others may change the file meanwhile, and then it
+    is made anew to what the file says.
 
     Parameters
     ----------
@@ -351,7 +363,7 @@ class Surface:
     recall : is called with bank (0 to 16383) and program (0 to 127) of a program change
 
     One thread receives and sends; any other may bind, forget and look.
-    Attributes: `name`, `feeds_back`, `bindings` (change them with `bind` and `forget`).
+    Attributes: `name`, `feeds_back`, `bindings` (change them with the methods).
     """
 
     def __init__(
@@ -364,18 +376,48 @@ class Surface:
         channel: int | None = None,
         recall: Callable[[int, int], object],
     ) -> None:
-        self.name, self.feeds_back = name, feedback
+        self.name, self.feeds_back = name, False
+        self.bindings: list[Binding] = []
         self._parameters, self._only, self._recall = parameters, channel, recall
         self._channel = channel or 1  # last heard
         self._links: tuple[_Link, ...] = ()
-        self._work_with(list(bindings))
+        self._changes: list[Callable[[Bound], Bound]] = []
+        self._lock = RLock()
+        self._work_with((list(bindings), feedback))
 
-    def _work_with(self, bindings: list[Binding]) -> None:
-        """Take `bindings`; those that were there before know what they knew."""
-        before = {id(link.binding): link for link in self._links}
-        known = [binding for binding in bindings if binding.parameter in self._parameters]
-        self.bindings = bindings
-        self._links = tuple(before.get(id(binding)) or _Link(binding, self._parameters) for binding in known)
+    def _work_with(self, bound: Bound) -> None:
+        """Do what `bound` says; bindings that were there before know what they knew."""
+        before = list(self._links)
+        links = []
+        for binding in bound[0]:
+            if binding.parameter in self._parameters:
+                link = next((link for link in before if link.binding == binding), None)
+                if link:
+                    before.remove(link)
+                links.append(link or _Link(binding, self._parameters))
+        if bound[1] and not self.feeds_back:
+            self.refresh()
+        self.bindings, self.feeds_back = bound
+        self._links = tuple(links)
+
+    def _change(self, change: Callable[[Bound], Bound]) -> None:
+        with self._lock:
+            self._work_with(change((self.bindings, self.feeds_back)))
+            self._changes.append(change)
+
+    def take_up(self, bound: Bound) -> None:
+        """Do what the file says now, and what has been changed here since it was last kept."""
+        with self._lock:
+            for change in self._changes:
+                bound = change(bound)
+            self._work_with(bound)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """A context, to `take_up` and write within; once it has ended well, all changes are kept."""
+        with self._lock:
+            yield
+            self._changes.clear()
 
     def receive(self, message: Message, now: float) -> None:
         """Do what `message` asks for; `now` is in seconds."""
@@ -386,10 +428,8 @@ class Surface:
         if control.kind == "program":
             self._recall(control.number, message.value)
         elif control.kind == "mode":
-            if control.number in (_SOUNDS_OFF, _NOTES_OFF):
+            if control.number == _SOUNDS_OFF:
                 self._parameters.update({"output.mute": 1}, by="midi")
-            elif control.number == _RESET:
-                self._parameters.reset(by="midi")
         else:
             for link in self._links:
                 if link.hears(control):
@@ -411,16 +451,34 @@ class Surface:
         """Where controls stand that have yet to fetch their value: 0..1 of the parameter's whole travel, by its id."""
         return {link.info.id: place for link in self._links if (place := link.ghost()) is not None}
 
-    def bind(self, binding: Binding, add: bool = False) -> None:
-        """Put `binding` in, in place of what the same control did, or beside it if `add`."""
-        self._work_with([*(each for each in self.bindings if add or not each.overlaps(binding)), binding])
+    def bind(self, binding: Binding, add: bool = False) -> list[Binding]:
+        """Put `binding` in, in place of what the same control did, or beside it if `add`; what it did."""
+        gone = [each for each in self.bindings if not add and each.overlaps(binding)]
+        self._change(
+            lambda bound: ([*(each for each in bound[0] if add or not each.overlaps(binding)), binding], bound[1])
+        )
+        return gone
 
-    def forget(self, parameter: str) -> int:
-        """Drop all bindings of `parameter`; how many there were."""
-        kept = [binding for binding in self.bindings if binding.parameter != parameter]
-        dropped = len(self.bindings) - len(kept)
-        self._work_with(kept)
-        return dropped
+    def forget(self, parameters: Collection[str]) -> list[Binding]:
+        """Drop all bindings of `parameters`; those that there were."""
+        gone = [each for each in self.bindings if each.parameter in parameters]
+        if gone:
+            self._change(lambda bound: ([each for each in bound[0] if each.parameter not in parameters], bound[1]))
+        return gone
+
+    def put_back(self, gone: Iterable[Binding], instead: Iterable[Binding] = ()) -> None:
+        """Bring bindings back that have `gone`, for others that came `instead`."""
+        back, out = list(gone), list(instead)
+        self._change(
+            lambda bound: (
+                [*(each for each in bound[0] if each not in out), *(each for each in back if each not in bound[0])],
+                bound[1],
+            )
+        )
+
+    def feed_back(self, on: bool) -> None:
+        """Send values to the controller from now on, or no more."""
+        self._change(lambda bound: (bound[0], on))
 
     @property
     def problems(self) -> list[str]:

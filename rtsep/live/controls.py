@@ -2,13 +2,15 @@
 
 Each is a TOML file in the user's configuration folder, to be read and edited by a person too: comments, and keys that
 this version does not know, stay when a file is saved again. A file is replaced as a whole or not at all, and never if
-it could not be understood: it may be the only copy of someone's work.
+it could not be understood: it may be the only copy of someone's work. Nor if another program has just written it: what
+is saved is a change of what the file says at that moment.
 """
 
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -114,11 +116,15 @@ def save_preset(
     if program is not None:
         _check_program(program, bank)
     path = _place(name, force)
-    document = _begun(path)
-    if program is not None:
-        _put(document, {"program": program, "bank": bank})
-    _put_values(document, checked)
-    _write(path, document)
+
+    def change(document: Any, there: bool) -> None:
+        if there:
+            _replaceable(path, document, force)
+        if program is not None:
+            _put(document, {"program": program, "bank": bank})
+        _put_values(document, checked)
+
+    _change(path, change)
 
 
 def delete_preset(name: str) -> None:
@@ -137,7 +143,7 @@ def export_preset(name: str, path: str | os.PathLike[str], force: bool = False) 
     document = _alone(name)
     if os.path.exists(path) and not force:
         raise BadInput(f"{path} exists already: choose another name, or add --force to replace it.")
-    _write(Path(path), document)
+    disk.write(Path(path), _text(Path(path), document))
 
 
 def preset_text(name: str) -> str:
@@ -151,7 +157,7 @@ def _alone(name: str) -> Any:
     """The document of a preset."""
     if name.casefold() not in PRESETS:
         return _read(_saved(name))
-    document = _begun(None)
+    document = _new()
     _put_values(document, _shipped(name.casefold()).values)
     return document
 
@@ -163,7 +169,13 @@ def import_preset(path: str | os.PathLike[str], name: str | None = None, force: 
     document = _read(path)
     _contents(path, name, document)
     place = _place(name, force)
-    _write(place, document)
+
+    def replaced(content: bytes | None) -> bytes:
+        if content is not None:
+            _replaceable(place, _parsed(place, content), force)
+        return _text(place, document)
+
+    disk.update(place, replaced)
     return _preset(place)
 
 
@@ -224,42 +236,59 @@ def _place(name: str, force: bool) -> Path:
     path = _same(name)
     if path is None:
         return folder() / "presets" / f"{name}.toml"
+    _replaceable(path, _read(path) if force else None, force)
+    return path
+
+
+def _replaceable(path: Path, document: Any, force: bool) -> None:
     if not force:
         raise BadInput(f"there is a preset {path.stem!r} already: choose another name, or add --force to replace it.")
-    _preset(path)
-    return path
+    _contents(path, path.stem, document)
 
 
 # Sessions
 
 
 def save_session(
-    command: Literal["live", "karaoke"], values: Mapping[str, float | str], settings: Mapping[str, Setting]
+    command: Literal["live", "karaoke"],
+    values: Mapping[str, float | str],
+    settings: Mapping[str, Setting],
+    moved: Collection[str] | None = None,
 ) -> None:
     """Keep how `command` runs: the values of its parameters by id, and its settings as they were given.
+
+    `moved` are the parameters that have changed since the last time: nothing else is, of a file that is there, so that
+    what another run or a person has written stays. None: all.
 
     Raises
     ------
     BadInput : if the file that would be replaced cannot be understood.
     Unavailable : if it cannot be written.
     """
-    path = _session(command)
-    document = _begun(path)
-    _values(path, document)
-    # What was a setting last time and is none now would come back: settings are replaced as a whole.
-    for name in [name for name in _settings(path, document) if name not in settings]:
-        del document["settings"][name]
-    _put(document.setdefault("settings", {}), settings)
-    _put_values(document, _checked(values))
-    _write(path, document)
+    path, checked = _session(command), _checked(values)
+
+    def change(document: Any, there: bool) -> None:
+        kept, _ = _values(path, document)
+        given = _settings(path, document)
+        if there and moved is not None:
+            _put_values(document, kept | {id: checked[id] for id in moved if id in checked})
+            return
+        # What was a setting last time and is none now would come back: settings are replaced as a whole.
+        for name in [name for name in given if name not in settings]:
+            del document["settings"][name]
+        _put(document.setdefault("settings", {}), settings)
+        _put_values(document, checked)
+
+    _change(path, change)
 
 
 def load_session(command: Literal["live", "karaoke"]) -> tuple[dict[str, float], dict[str, Setting], list[str]]:
     """The values, settings and warnings of the last session; raises `BadInput` if there was none."""
     path = _session(command)
-    if not os.path.exists(path):
+    content = disk.read(path)
+    if content is None:
         raise BadInput(f"nothing to resume yet: run rtsep {command} first, which keeps its session in {path}.")
-    document = _read(path)
+    document = _parsed(path, content)
     values, warnings = _values(path, document)
     return values, _settings(path, document), warnings
 
@@ -278,6 +307,7 @@ class Session:
         tell: Callable[[str], object],
     ) -> None:
         self._command, self._parameters, self._settings, self._tell = command, parameters, dict(settings), tell
+        self._saved: dict[str, float] | None = None  # the values of the last time
         self._changed, self._told, self._next_s = True, False, -math.inf
         self._end = parameters.watch(self._watch)
 
@@ -298,9 +328,12 @@ class Session:
 
     def _save(self) -> None:
         self._changed = False  # first: a change that comes while the file is written is not lost
+        values = {id: value for id, value in self._parameters.snapshot().items() if not _passes(id)}
+        saved = self._saved
+        moved = None if saved is None else {id for id, value in values.items() if saved[id] != value}
         try:
-            values = {id: value for id, value in self._parameters.snapshot().items() if not _passes(id)}
-            save_session(self._command, values, self._settings)
+            save_session(self._command, values, self._settings, moved)
+            self._saved = values
         except (BadInput, Unavailable) as error:
             self._changed = True
             if not self._told:
@@ -338,31 +371,71 @@ def load_controller(port: str) -> dict[str, Any] | None:
     ------
     BadInput : if a file of the user's cannot be understood.
     """
-    path = _own(port) or _fitting(port, _MAPS.glob("*.toml"))
+    own = _own(port)
+    return _shipped_map(port) if own is None else _read(own).unwrap()
+
+
+def _shipped_map(port: str) -> dict[str, Any] | None:
+    path = _fitting(port, _MAPS.glob("*.toml"))
     return None if path is None else _read(path).unwrap()
 
 
-def save_controller(port: str, document: Mapping[str, Any]) -> None:
-    """Keep what the controls of the controller at a MIDI port do, in the user's file for it.
+def update_controller(
+    port: str, change: Callable[[dict[str, Any] | None], Mapping[str, Any]], *, part: bool = False
+) -> None:
+    """Change what the controls of the controller at a MIDI port do, in the user's file for it.
 
-    Its keys take the place of the file's; keys that only the file has stay. A new file belongs to this port alone, so
-    that the second of two like controllers gets its own.
+    `change` gets what `load_controller` gives at this moment; the keys that it returns take the place of the file's,
+    and keys that only the file has stay. A new file belongs to this port alone, so that the second of two like
+    controllers gets its own; or, where `port` is but a `part` of names, to each port whose name contains it.
 
     Raises
     ------
     BadInput : if a file of the user's cannot be understood.
     Unavailable : if it cannot be written.
     """
-    path = _own(port) or folder() / "controllers" / f"{_file_name(port)}.toml"
-    whole = _begun(path)
-    _put(whole, document)
-    _write(path, whole)
+    path = _own(port) or folder() / "controllers" / f"{file_name(port)}.toml"
+
+    def changed(document: Any, there: bool) -> None:
+        if not there and part:
+            document["ports"] = [port]
+        _put(document, change(document.unwrap() if there else _shipped_map(port)))
+
+    _change(path, changed)
+
+
+def controller_path(port: str) -> Path | None:
+    """The file that says what the controls of the controller at a MIDI port do."""
+    return _own(port) or _fitting(port, _MAPS.glob("*.toml"))
+
+
+def known_controllers() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The controllers of the user's files and those of ours: by what may stand for a port, parts of names of ports."""
+    own = {path.stem: _ports(path) for path in _files("controllers")}
+    ours = {path.stem: _ports(path) for path in sorted(_MAPS.glob("*.toml"))}
+    return own, {parts[0]: parts for parts in ours.values()}
+
+
+def file_name(port: str) -> str:
+    """What a file for the controller at a MIDI port is called, without its suffix."""
+    name = re.sub(r"[^\w -]", "_", port).strip(" ")
+    return name + "_" if not name or _RESERVED.fullmatch(name) else name
+
+
+def controllers_stamp() -> object:
+    """What differs from the last one if a file of a controller was written meanwhile."""
+    stamps = {}
+    with suppress(OSError):  # gone at this moment, or closed
+        for path in _files("controllers"):
+            found = path.stat()
+            stamps[path] = found.st_mtime_ns, found.st_size, found.st_ino
+    return stamps
 
 
 def _own(port: str) -> Path | None:
     """The user's file for the controller at `port`."""
     files = _files("controllers")
-    called = [path for path in files if path.stem.casefold() == _file_name(port).casefold()]
+    called = [path for path in files if path.stem.casefold() == file_name(port).casefold()]
     return called[0] if called else _fitting(port, files)
 
 
@@ -379,30 +452,40 @@ def _ports(path: Path) -> list[str]:
     return ports
 
 
-def _file_name(port: str) -> str:
-    name = re.sub(r"[^\w -]", "_", port).strip(" ")
-    return name + "_" if not name or _RESERVED.fullmatch(name) else name
-
-
 # Files
 
 
 def _files(kind: str) -> list[Path]:
-    return sorted((folder() / kind).glob("*.toml"))
+    """The files of a folder; where a link leads nowhere there is none yet."""
+    place = folder() / kind
+    try:
+        names = [entry.name for entry in os.scandir(place) if entry.name.endswith(".toml")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unavailable(f"cannot read {place}: {error.strerror}.") from error
+    return sorted(path for path in map(place.joinpath, names) if os.path.exists(path))
 
 
 def _read(path: Path) -> Any:
     """The TOML document in a file, if it is one of ours."""
+    content = disk.read(path)
+    if content is None:
+        raise BadInput(f"there is no file {path}.")
+    return _parsed(path, content)
+
+
+def _parsed(path: Path, content: bytes) -> Any:
     from tomlkit import parse
     from tomlkit.exceptions import TOMLKitError
 
     try:
-        document = parse(path.read_text("utf-8-sig"))
-    except FileNotFoundError:
-        raise BadInput(f"there is no file {path}.") from None
-    except OSError as error:
-        raise Unavailable(f"cannot read {path}: {error.strerror}.") from error
-    except (TOMLKitError, ValueError) as error:
+        document = parse(content.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path} cannot be understood: byte {error.start} is no UTF-8. Save it as UTF-8 or move it away."
+        ) from None
+    except (TOMLKitError, ValueError, RecursionError) as error:
         said = str(error).rstrip(".")
         raise BadInput(f"{path} cannot be understood: {said}. Repair it or move it away.") from error
     written = document.get("format")
@@ -416,15 +499,23 @@ def _read(path: Path) -> Any:
     return document
 
 
-def _begun(path: Path | None) -> Any:
-    """The document in a file, or a new one where there is no file yet."""
+def _new() -> Any:
     from tomlkit import document
 
-    if path is not None and os.path.exists(path):
-        return _read(path)
     new = document()
     new["format"] = _FORMAT
     return new
+
+
+def _change(path: Path, change: Callable[[Any, bool], object]) -> None:
+    """Save the document in a file, or a new one, once `change` has been at it; it is told whether the file is there."""
+
+    def changed(content: bytes | None) -> bytes:
+        document = _new() if content is None else _parsed(path, content)
+        change(document, content is not None)
+        return _text(path, document)
+
+    disk.update(path, changed)
 
 
 def _table(path: Path, document: Any, name: str) -> dict[str, Any]:
@@ -459,10 +550,28 @@ def _checked(values: Mapping[str, float | str]) -> dict[str, float]:
 
 def _put(table: Any, values: Mapping[str, Any]) -> None:
     """Set what differs: what a person wrote stays as it was written."""
-    written = table.unwrap()
+    from tomlkit.items import AoT
+
     for name, value in values.items():
-        if written.get(name) != value:
+        if isinstance(table.get(name), AoT) and isinstance(value, list):
+            _put_tables(table[name], value)
+        if table.unwrap().get(name) != value:
             table[name] = value
+
+
+def _put_tables(tables: Any, values: Sequence[Mapping[str, Any]]) -> None:
+    """Take out of an array of tables those that are not in `values`, and add at its end what is missing."""
+    from tomlkit import item
+
+    for index in reversed(range(len(tables))):
+        if tables[index].unwrap() not in values:
+            body = tables[index].value.body
+            last = max((at for at, (key, _) in enumerate(body) if key is not None), default=-1)
+            del tables[index]
+            if index:  # comments at the end belong to what follows
+                tables[index - 1].value.body.extend(body[last + 1 :])
+    for value in values[len(tables) :]:
+        tables.append(item(value))
 
 
 def _put_values(document: Any, values: Mapping[str, float]) -> None:
@@ -477,12 +586,11 @@ def _put_values(document: Any, values: Mapping[str, float]) -> None:
             table[id] = info.format(value) if info.choices else float(value)
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Put the document in the place of a file; after a power cut there is the old one or the new one."""
+def _text(path: Path, document: Mapping[str, Any]) -> bytes:
+    """What the file of a document holds."""
     from tomlkit import dumps
 
     try:
-        content = dumps(document).encode()
+        return dumps(document).encode()
     except UnicodeEncodeError as error:  # a file name that is no text
         raise Unavailable(f"cannot write {path}: {error.object!r} cannot be written as text.") from error
-    disk.write(path, content)

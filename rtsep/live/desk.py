@@ -7,8 +7,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
@@ -27,6 +28,7 @@ from .terminal import bar
 _WIDTH = 79  # of a line; writing into the 80th column would wrap in some terminals
 _FADER_WIDTH, _METER_WIDTH, _WIDE_METER_WIDTH = 20, 14, 40
 _TAIL_WIDTH = 11  # what is left for words at the end of a row
+_CUT, _GAP = "...", "   "
 _UNITY = PARAMETERS["output.gain_db"].to_normalized(0)
 
 _BOTTOM_DB = -60  # of the faders: silence is below, and what comes back from it starts here
@@ -124,17 +126,28 @@ class Picture:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """The lines."""
         values, plain = self.values, options.ascii_only
-        for text in self._page() if values.parameters else self._rows(*("-+#o" if plain else "─┼●○")):
+        lines = self._page() if values.parameters else self._rows(*("-+#o" if plain else "─┼●○"))
+        for text in chain(self._title(console), lines):
             if plain:
                 text.plain = text.plain.encode("ascii", "replace").decode()
             text.truncate(_WIDTH, overflow="crop")
             text.no_wrap = True
             yield text
 
+    def _title(self, console: Console) -> Iterator[Text]:
+        """Two lines: the title, which may need both and of which the end is always seen, and the song."""
+        first, *rest = Text(printable(self.values.title), "bold").wrap(console, _WIDTH) or [Text()]
+        end, song = " ".join(line.plain.strip() for line in rest), _song(self.values)
+        room = _WIDTH - len(song) - len(_GAP)
+        if cell_len(end) > room:
+            while cell_len(end) > room - len(_CUT):
+                end = end[1:]
+            end = _CUT + end
+        yield first
+        yield Text.assemble((end, "bold"), _GAP if end else "", song)
+
     def _rows(self, track: str, unity: str, knob: str, ghost: str) -> Iterator[Text]:
         values = self.values
-        yield Text(printable(values.title), "bold")
-        yield Text(_song(values))
         unity_at = round(_UNITY * (_FADER_WIDTH - 1))
         yield Text(f"{'':17}{'-inf':{unity_at}}{'0':3}12{'M S':>13} [{'-60':{_METER_WIDTH - 1}}0]", "dim")
         for row in _seen(values.rows, values.chosen):
@@ -161,9 +174,7 @@ class Picture:
 
     def _page(self) -> Iterator[Text]:
         """All keys, and beside them the parameters."""
-        yield Text(printable(self.values.title), "bold")
         yield Text("? goes back to the rows")
-        yield Text()
         for (keys, what), (id, value) in zip_longest(_KEYS, self.values.parameters, fillvalue=("", "")):
             yield Text(f"{keys:>13}  {what:26} {id:23} {value}".rstrip())
         yield _state(self.values)
@@ -182,7 +193,7 @@ def _row(row: Row, fader: str, chosen: bool) -> Text:
     if row.meter:
         meter = f"[{bar(row.meter.level_db, _METER_WIDTH, row.meter.hold_db)}]"
     else:
-        meter = f"{'= ' + ' + '.join(map(str, row.members)) if row.members else '':16.16}"
+        meter = f"{_sum(row.members):{_METER_WIDTH + 2}}"
     clip = "CLIP" if row.meter and row.meter.clipped else ""
     tail = f"{clip} {row.control}".strip()
     tail = tail if len(tail) <= _TAIL_WIDTH else clip
@@ -191,6 +202,21 @@ def _row(row: Row, fader: str, chosen: bool) -> Text:
     text = Text(line, "bold" if chosen else "")
     text.append(tail, "bold red" if clip else "")
     return text
+
+
+def _sum(members: Sequence[int]) -> str:
+    """A group in the place of a meter, whole: "= 2 + 3", "= 1 to 5", "= 1+3+5+7+9", or how many there are."""
+    if not members:
+        return ""
+    runs: list[list[int]] = []
+    for number in members:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    spans = " + ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    ways = " + ".join(map(str, members)), spans, "+".join(map(str, members)), f"{len(members)} rows"
+    return next(f"= {way}" for way in ways if len(way) <= _METER_WIDTH)
 
 
 def _state(values: Values) -> Text:
@@ -277,6 +303,10 @@ class Desk:
         self._help = False
         self._learning: str | None = None
         self._message, self._said_s = "", 0.0
+        if midi:
+            midi.recalled = self._recalled
+        if midi and history:
+            midi.undoable = history.add
 
     def say(self, message: str) -> None:
         """Show a message for some seconds."""
@@ -340,9 +370,14 @@ class Desk:
             at = names.index(self._preset) + step if self._preset in names else min(step, 0)
             self._preset = names[at % len(names)]
             self.parameters.recall(presets[self._preset].values)
-            self.say(f"preset {self._preset}")
+            self._recalled(self._preset)
         except (BadInput, Unavailable) as error:
             self.say(str(error))
+
+    def _recalled(self, name: str) -> None:
+        """Say which preset there is now, whoever recalled it; from here the keys go on."""
+        self._preset = name
+        self.say(f"preset {name}")
 
     def _learn(self, parameter: str) -> None:
         if self._midi is None or not self._midi.works:
@@ -368,8 +403,9 @@ class Desk:
 
     def _forget(self) -> None:
         ids = [id for id in self.parameters if id.startswith(f"{self._chosen}.")]
-        count = sum(self._midi.forget(id) for id in ids) if self._midi else 0
-        self.say(f"{count} control{'' if count == 1 else 's'} of the {self._chosen} forgotten")
+        count = self._midi.forget(f"the {self._chosen}", ids) if self._midi else 0
+        back = "; u brings them back" if count and self._history else ""
+        self.say(f"{count} control{'' if count == 1 else 's'} of the {self._chosen} forgotten{back}")
 
     def values(self, now: float) -> Values:
         """What there is to see at the time `now` (s)."""

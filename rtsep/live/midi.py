@@ -5,6 +5,7 @@ may come in any pieces: a device or a cable may leave out a status byte that rep
 real-time bytes may stand anywhere.
 """
 
+import math
 import re
 from collections import defaultdict
 from typing import NamedTuple
@@ -23,6 +24,8 @@ _SELECTORS = {"nrpn": (99, 98), "rpn": (101, 100)}  # control changes that say w
 _SELECTS = {number: (kind, place) for kind, pair in _SELECTORS.items() for place, number in enumerate(pair)}
 _NULL = [127, 127]  # the parameter that is none
 _FIRST_MODE = 120  # control changes from here on are channel mode messages
+_RESET = 121  # "reset all controllers", which selects the null too: RP-015 (MIDI Manufacturers Association)
+_TOGETHER_S = 0.05  # a pair's halves are no further apart; an old DIN cable carries one in a millisecond
 
 _LARGEST = {"cc": _FIRST_MODE - 1, "note": 127, "nrpn": 16383, "rpn": 16383}
 _TEXT = re.compile(r"(cc|note|nrpn|rpn) *([0-9]{1,5})")
@@ -55,8 +58,13 @@ class Message(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As a person reads it: "cc 7 = 64, channel 1"; "nrpn 1000 +1, channel 2" for a step."""
+        """As a person reads it: "cc 7 = 64, channel 1"; "nrpn 1000 +1, channel 2" for a step.
+
+        Programs count from 1, as controllers show them and presets have them.
+        """
         value = f"= {self.value}" if self.bits else f"{self.value:+d}"
+        if self.control.kind == "program":
+            value = f"{self.value + 1}" + (f" of bank {self.control.number}" if self.control.number else "")
         return f"{self.control.text} {value}, channel {self.control.channel}"
 
 
@@ -77,31 +85,53 @@ def parse(text: str) -> tuple[str, int]:
     return kind, number
 
 
-class Pair:
-    """A value of 14 bits that comes as two of 7, the upper (MSB) and then the lower (LSB); moves stay monotone.
+def check_channel(channel: int | None) -> None:
+    """Raise `BadInput` for a channel that MIDI does not have."""
+    if channel is not None and not 1 <= channel <= 16:
+        raise BadInput(f"channel is {channel}: it must be between 1 and 16; without it any channel is heard.")
 
-    Until an LSB is heard the MSB stands alone, with 7 bits. After that a new MSB is taken at once, with the LSB that is
-    nearest to where it came from, so that no move turns back when its own LSB follows.
+
+class Pair:
+    """A value of 14 bits that comes as two of 7, the upper (MSB) and the lower (LSB); moves stay monotone.
+
+    Either half may come first: the one with which a move begins, after a rest, leads.
+
+    If that is the MSB, it stands alone, with 7 bits, until an LSB is heard. After that a new MSB is taken at once, with
+    the LSB that is nearest to where it came from, so that no move turns back when its own LSB follows. An LSB that
+    leads waits for its MSB; but not if the last one waited in vain: some devices leave out a half that stays the same.
     """
 
     def __init__(self) -> None:
-        self._msb, self._lsb, self._fine = 0, 0, False
+        self._msb: int | None = None
+        self._lsb, self._fine = 0, False
+        self._lsb_leads = self._lsb_began = self._lsb_waits = False
+        self._heard_s = -math.inf
 
-    def msb(self, value: int) -> tuple[int, int]:
-        """Take the upper 7 bits; what is the value now, and its bits?"""
-        if value != self._msb:
-            self._lsb = 0 if value > self._msb else 127
-        self._msb = value
-        return (self._value, 14) if self._fine else (value, 7)
+    def msb(self, value: int, now: float) -> tuple[int, int]:
+        """Take the upper 7 bits, at `now` (s); what is the value, and its bits?"""
+        if self._rested(now):
+            self._lsb_leads = False
+        elif self._lsb_began:
+            self._lsb_leads = True
+        before = value if self._msb is None else self._msb
+        if not self._lsb_leads and value != before:
+            self._lsb = 0 if value > before else 127
+        self._msb, self._lsb_began, self._lsb_waits = value, False, False
+        return (value << 7 | self._lsb, 14) if self._fine else (value, 7)
 
-    def lsb(self, value: int) -> tuple[int, int]:
-        """Take the lower 7 bits; what is the value now, and its bits?"""
+    def lsb(self, value: int, now: float) -> tuple[int, int] | None:
+        """Take the lower 7 bits, at `now` (s); what is the value, and its bits? None if it waits for its MSB."""
+        self._lsb_began = self._rested(now)
+        in_vain, self._lsb_waits = self._lsb_waits, True
         self._lsb, self._fine = value, True
-        return self._value, 14
+        if self._msb is None or (self._lsb_leads and not in_vain):
+            return None
+        return self._msb << 7 | value, 14
 
-    @property
-    def _value(self) -> int:
-        return self._msb << 7 | self._lsb
+    def _rested(self, now: float) -> bool:
+        """Whether a move begins with what is heard now."""
+        before, self._heard_s = self._heard_s, now
+        return now > before + _TOGETHER_S
 
 
 class _Channel:
@@ -109,6 +139,10 @@ class _Channel:
 
     def __init__(self) -> None:
         self.bank = [0, 0]  # MSB, LSB
+        self.deselect()
+
+    def deselect(self) -> None:
+        """Mean no NRPN and no RPN."""
         self._kind = "rpn"  # which of the two kinds was selected last
         self._numbers = {kind: list(_NULL) for kind in _SELECTORS}  # MSB, LSB
 
@@ -133,8 +167,8 @@ class Parser:
         self._channels = [_Channel() for _ in range(16)]
         self._pairs: defaultdict[Control, Pair] = defaultdict(Pair)
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that end within `data`; the rest is kept.
+    def feed(self, data: bytes, now: float = 0.0) -> list[Message]:
+        """The messages that end within `data`, which came at `now` (s); the rest is kept.
 
         Real-time bytes change nothing. System exclusive and common messages end running status and are skipped, like
         pressure, undefined bytes, and messages that another one interrupts.
@@ -148,16 +182,16 @@ class Parser:
             elif self._status:
                 self._data.append(byte)
                 if len(self._data) == _DATA_BYTES[self._status >> 4]:
-                    message = self._message(self._status >> 4, self._status & 0xF, *self._data)
+                    message = self._message(now, self._status >> 4, self._status & 0xF, *self._data)
                     messages += [message] if message else []
                     self._data = []
         return messages
 
-    def _message(self, kind: int, channel: int, first: int, second: int = 0) -> Message | None:
+    def _message(self, now: float, kind: int, channel: int, first: int, second: int = 0) -> Message | None:
         if kind in (_NOTE_OFF, _NOTE_ON):
             return Message(Control("note", channel + 1, first), second if kind == _NOTE_ON else 0, 7)
         if kind == _CONTROL_CHANGE:
-            return self._control_change(channel, first, second)
+            return self._control_change(now, channel, first, second)
         if kind == _PROGRAM:
             msb, lsb = self._channels[channel].bank
             return Message(Control("program", channel + 1, msb << 7 | lsb), first, 7)
@@ -165,23 +199,26 @@ class Parser:
             return Message(Control("bend", channel + 1, 0), second << 7 | first, 14)
         return None
 
-    def _control_change(self, channel: int, number: int, value: int) -> Message | None:
+    def _control_change(self, now: float, channel: int, number: int, value: int) -> Message | None:
         state = self._channels[channel]
         if number in _SELECTS:
             state.select(*_SELECTS[number], value)
             return None
         if number in (_DATA, _DATA_LSB, _INCREMENT, _DECREMENT) and state.selected:
             kind, parameter = state.selected
-            return self._data_entry(Control(kind, channel + 1, parameter), number, value)
+            return self._data_entry(now, Control(kind, channel + 1, parameter), number, value)
+        if number == _RESET:
+            state.deselect()
         if number in (_BANK, _BANK_LSB):
             state.bank[number == _BANK_LSB] = value
         return Message(Control("mode" if number >= _FIRST_MODE else "cc", channel + 1, number), value, 7)
 
-    def _data_entry(self, control: Control, number: int, value: int) -> Message:
+    def _data_entry(self, now: float, control: Control, number: int, value: int) -> Message | None:
         if number in (_INCREMENT, _DECREMENT):
             return Message(control, 1 if number == _INCREMENT else -1, 0)
         pair = self._pairs[control]
-        return Message(control, *(pair.msb(value) if number == _DATA else pair.lsb(value)))
+        come = pair.msb(value, now) if number == _DATA else pair.lsb(value, now)
+        return Message(control, *come) if come else None
 
 
 def encode(control: Control, value: int, bits: int) -> bytes:

@@ -9,21 +9,23 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
-from ..errors import Unavailable
+from ..errors import Unavailable, some
 from ..parameters import Parameters
-from .bindings import Surface
+from .bindings import Binding, Surface
 from .learning import Learner
 from .midi import Message, Parser
 
-_OWN = "rtsep"  # the port of ours that programs connect to
+OWN = "rtsep"
+"""The port of ours that programs connect to."""
+
 _CLIENT = "rtsep-midi"  # what the MIDI systems call us; JACK puts a number behind it for all but the first of a name
-_OURS = re.compile(rf"({_OWN}|{_CLIENT}(-\d+)?)(:|$)")
+_OURS = re.compile(rf"({OWN}|{_CLIENT}(-\d+)?)(:|$)")
 _THROUGH = "midi through"  # ALSA's, which sends whatever it is sent
 _BRIDGED = ("a2j:", "Midi-Bridge:", "system:midi_")  # ports of ALSA that are shown on a JACK server too
 
@@ -94,7 +96,7 @@ class _System:
         self.input.get_ports()
         self.has_own = api != _WINDOWS
         if self.has_own:
-            self.input.open_virtual_port(_OWN)
+            self.input.open_virtual_port(OWN)
 
     def open_input(self, port: "_Listed") -> Any:
         """What `port` sends, to be polled. Fails if the port has gone."""
@@ -244,10 +246,15 @@ class Midi:
     surface : makes the `Surface` for a port of that name
     learned : is called with a surface that has a new binding, or fewer
     heard : is called with the name of the port and each message
+    look : is called with all surfaces each time the ports are listed
 
     Attributes: `works`, whether there is MIDI at all; `surfaces` by the names of their ports, of those too that have
     gone, for when they are back; `open_ports`, the names of controllers; `activity`, the last message as text, and
-    `heard_s`, its time.monotonic(); `learn_status`, what to do next to learn a binding, or what has been learned.
+    `heard_s`, its time.monotonic(); `learn_status`, what to do next to learn a binding, or what has been learned, and
+    `learn_error`, why that could not be done or kept.
+
+    To be set: `undoable` is called with what was done to bindings, in words, and with what takes it back; `recalled`
+    with the name of a preset that a program change has recalled.
     """
 
     def __init__(
@@ -260,9 +267,10 @@ class Midi:
         surface: Callable[[str], Surface],
         learned: Callable[[Surface], object],
         heard: Callable[[str, Message], object] | None = None,
+        look: Callable[[Iterable[Surface]], object] = lambda surfaces: None,
     ) -> None:
         self._parameters, self._jack, self._only, self._channel = parameters, jack, only, channel
-        self._make_surface, self._learned, self._heard = surface, learned, heard
+        self._make_surface, self._learned, self._heard, self._look = surface, learned, heard, look
         self._systems: list[_System] = []
         self._ports: dict[_Listed | _System, _Port] = {}  # a system stands for our own port
         self._listing_s = self._feedback_s = -math.inf
@@ -276,6 +284,9 @@ class Midi:
         self.surfaces: dict[str, Surface] = {}
         self.open_ports: list[str] = []
         self.activity, self.heard_s, self.learn_status = "", -math.inf, ""
+        self.learn_error: Exception | None = None
+        self.undoable: Callable[[str, Callable[[], object]], object] = lambda what, back: None
+        self.recalled: Callable[[str], object] = lambda name: None
 
     @property
     def problems(self) -> list[str]:
@@ -312,8 +323,8 @@ class Midi:
         self.works = bool(self._systems)
         for system in self._systems:
             if system.has_own:
-                with self._guarded(_OWN, "cannot be opened"):
-                    self._ports[system] = _Port(_OWN, system, self._surface(_OWN), system.input)
+                with self._guarded(OWN, "cannot be opened"):
+                    self._ports[system] = _Port(OWN, system, self._surface(OWN), system.input)
 
     def close(self) -> None:
         """Close all ports."""
@@ -328,6 +339,8 @@ class Midi:
         if now >= self._listing_s:
             self._listing_s = now + _LISTING_S
             self._list()
+            with self._guarded("MIDI", "cannot look at its files"):
+                self._look(self.surfaces.values())
         for port in self._ports.values():
             try:
                 self._poll(port, now)
@@ -366,10 +379,10 @@ class Midi:
             return
         unopened = []
         if self._only:
-            there = ", ".join(port.name for port in partners) or "none"
+            there = [port.name for port in partners]
             partners = {port: output for port, output in partners.items() if self._only.lower() in port.name.lower()}
             if not partners:
-                unopened.append(f"no controller has {self._only!r} in its name: there are {there}.")
+                unopened.append(f"no controller has {self._only!r} in its name: there {some(there)}.")
         for key in [key for key in self._ports if key not in partners and key not in self._systems]:
             self._close(self._ports.pop(key))
         for listed, partner in partners.items():
@@ -423,7 +436,7 @@ class Midi:
             got = port.input.get_message()
             if not got:
                 break
-            for message in port.parser.feed(bytes(got[0])):
+            for message in port.parser.feed(bytes(got[0]), now):
                 if self._channel in (None, message.control.channel):
                     self._hear(port, message, now)
 
@@ -452,6 +465,7 @@ class Midi:
         What the control did before it does no more, unless `add`. Raises `BadInput` for an unknown parameter.
         """
         learner = Learner(self._parameters[parameter].info.id)
+        self.learn_error = None
         self._learning, self.learn_status = (learner, changes or {}, add), learner.status
 
     def cancel(self) -> None:
@@ -476,18 +490,28 @@ class Midi:
             self.learn_status = learner.status
             if not learned:
                 return
-            surface = self.surfaces[learned[0]]
-            surface.bind(replace(learned[1], **changes), add=add)
+            surface, binding = self.surfaces[learned[0]], replace(learned[1], **changes)
+            gone = surface.bind(binding, add=add)
+            self.undoable(f"the control of {binding.parameter}", lambda: self._put_back({surface: gone}, [binding]))
             self._learned(surface)
         except Exception as error:
-            self.learn_status = str(error)
+            self.learn_status, self.learn_error = str(error), error
         self._learning = None
 
-    def forget(self, parameter: str) -> int:
-        """Drop the bindings of `parameter` on all controllers; how many there were."""
-        counts = {name: surface.forget(parameter) for name, surface in self.surfaces.items()}
-        for name, count in counts.items():
-            if count:
-                with self._guarded(name, "was not kept"):
-                    self._learned(self.surfaces[name])
-        return sum(counts.values())
+    def forget(self, what: str, parameters: Collection[str]) -> int:
+        """Drop the bindings of `parameters` on all controllers, of `what` in words; how many there were."""
+        gone = {surface: each for surface in self.surfaces.values() if (each := surface.forget(parameters))}
+        if gone:
+            self.undoable(f"the controls of {what}", lambda: self._put_back(gone))
+        self._keep(gone)
+        return sum(map(len, gone.values()))
+
+    def _put_back(self, gone: Mapping[Surface, Iterable[Binding]], instead: Iterable[Binding] = ()) -> None:
+        for surface, bindings in gone.items():
+            surface.put_back(bindings, instead)
+        self._keep(gone)
+
+    def _keep(self, surfaces: Iterable[Surface]) -> None:
+        for surface in surfaces:
+            with self._guarded(surface.name, "was not kept"):
+                self._learned(surface)
