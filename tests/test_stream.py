@@ -355,3 +355,21 @@ def test_an_error_in_the_program_around_a_stream_fades_it_out_too():
         time.sleep(0.2)
         raise KeyError
     assert stream.state.fade[0] == 0 and not stream.active
+
+
+@pytest.mark.parametrize("nothing", (None, False, ""))
+def test_no_folder_to_record_to_means_no_recording(nothing):
+    with open_stream(Engine(), "virtual", record=nothing) as stream:
+        assert stream.recorder is None
+
+
+def test_a_recording_that_is_refused_leaves_no_song_open(tmp_path, monkeypatch):
+    closed, close = [], Stream.close
+    monkeypatch.setattr(Stream, "close", lambda self: closed.append(close(self)))
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises((BadInput, OSError)),
+        open_stream(Engine(), "virtual", source=np.zeros((100, 1), np.float32), record=tmp_path / "file"),
+    ):
+        pass
+    assert len(closed) == 1

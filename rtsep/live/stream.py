@@ -471,20 +471,20 @@ def open_stream(
         microphone_channel=microphone_channel,
         score=score,
         stems_out=stems_out,
-        record=record is not None,
+        record=bool(record),
         compiled=compiled,
     )
-    warm_up()
-    if record is not None:
-        stream.recorder = Recorder(
-            stream.state,
-            record,
-            stems=engine.stems,
-            sample_rate=stream.sample_rate,
-            latency=engine.latency,
-            force=force,
-        )
     try:
+        warm_up()
+        if record:
+            stream.recorder = Recorder(
+                stream.state,
+                record,
+                stems=engine.stems,
+                sample_rate=stream.sample_rate,
+                latency=engine.latency,
+                force=force,
+            )
         stream.start()
         try:
             yield stream
