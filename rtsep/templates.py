@@ -162,7 +162,7 @@ class Templates:
         Unavailable : the disk is full or cannot be written to.
         """
         path = Path(path)
-        if os.path.lexists(path) and not force:
+        if path.exists() and not force:
             raise BadInput(f"{path} exists already: choose another name, or add --force to replace it.")
         header = {"format": FORMAT} | {name: getattr(self, name) for name in _HEADER}
         content = io.BytesIO()
