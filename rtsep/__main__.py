@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("-b", "--block", type=int, metavar="BLOCK", help="block size in samples")
     live.add_argument("-c", "--channels", type=int, metavar="N", help="channels (default: at most 2)")
     live.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
-    live.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
+    live.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     live.add_argument("--force", action="store_true", help="replace files that exist")
     live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     karaoke.add_argument("--guide", metavar="DB", help="the lead's level (default: -18; =-inf is none)")
     karaoke.add_argument("--key", metavar="N", help="semitones up or down, -12 to 12")
     karaoke.add_argument("--no-duck", action="store_true", help="leave the guide on while the singer is on pitch")
-    karaoke.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
+    karaoke.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     karaoke.add_argument("--loop", action="store_true", help="start the song again at its end")
     karaoke.add_argument("-b", "--block", type=int, metavar="BLOCK", help="block size in samples")
     karaoke.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("files", nargs="+", metavar="FILE", help="sound files; - is raw float32 on standard input")
     separate.add_argument("-o", "--output", required=True, metavar="DIR", help="folder; - is standard output")
     separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join((*STEMS, *GROUPS))}")
-    separate.add_argument("--score", metavar="FILE", help="MIDI or CSV file that tells where the melody is")
+    separate.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     separate.add_argument("--by", metavar="B", help="let the score part the sound: track, hand or note (it must be "
                           "aligned with the sound)")  # fmt: skip
     separate.add_argument(
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
                        "autoencoder")  # fmt: skip
     learn.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
     learn.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
-                       "instrument from pieces and their MIDI or CSV scores, one for each in order")  # fmt: skip
+                       "instrument from pieces and their scores, one for each in order")  # fmt: skip
     learn.add_argument("--split-at", metavar="PITCH", help="with --score: two parts, the upper from PITCH (as in C4)")
     learn.add_argument("--mode", default="balanced", metavar="M", help=f"{', '.join(MODES)} (default: balanced)")
     learn.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -253,6 +253,8 @@ def _positive(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return number
 
+
+_SCORE_HELP = "where the song's melody lies: MIDI, CSV, MusicXML (.musicxml, .mxl) or a song for UltraStar (.txt)"
 
 _RAW: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
 

@@ -74,7 +74,8 @@ def separate(
     stems : which of `Settings.stems` and `Settings.groups` to return; if left out, stems that add up to the source
     parameters : values by the ids of PARAMETERS, as {"hpss.separation": 2}
     mix : whether to return "mix" too: the stems as the faders of `parameters` weigh them
-    score : where alone the melody is looked for: a MIDI or CSV file, or an array as for `Engine.prepare`
+    score : where alone the melody is looked for: a file of those that `rtsep.offline.score.load` reads, or an array as
+        for `Engine.prepare`
 
     Returns
     -------
