@@ -144,13 +144,18 @@ def _parser() -> argparse.ArgumentParser:
         help="learn sounds that split a stem into parts",
         description="Learn what parts sound like, from recordings of each alone or from a mix; --templates uses it.",
     )
-    learn.add_argument("recordings", nargs="+", metavar="PART=FILE", help="a part alone, a part may have "
-                       "several; PART=FILE@12-14 for its seconds 12 to 14")  # fmt: skip
+    learn.add_argument(
+        "recordings",
+        nargs="+",
+        metavar="PART=FILE",
+        help="a part alone, a part may have "
+        "several; PART=FILE@12-14 for its seconds 12 to 14; rest=FILE for what sounds beside them in a mix",
+    )
     learn.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
     learn.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
                        "(default with --score, or a single part)")  # fmt: skip
     learn.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 4)")
-    learn.add_argument("--method", default="k-means", metavar="M", help="k-means (default), nmf, spa, snpa, xray or "
+    learn.add_argument("--method", metavar="M", help="for parts alone: k-means (default), nmf, spa, snpa, xray or "
                        "autoencoder")  # fmt: skip
     learn.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
     learn.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
@@ -290,9 +295,11 @@ def _hand_options(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:
     if options.templates is not None:
-        from .templates import KITS, load
+        from .templates import named
 
-        templates = load(KITS.get(options.templates, options.templates))
+        templates = named(options.templates)
+        if options.splits == "mix" and not templates.pitches:
+            templates = templates.with_rest()  # or what was not learned goes to the part that it is most like
         more["templates"] = replace(templates, splits=options.splits or templates.splits)
     elif options.splits is not None:
         raise BadInput(f"--splits {options.splits} says what --templates split: name a template file too.")

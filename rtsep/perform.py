@@ -14,6 +14,7 @@ from .live.sampler import Sampler
 from .live.stream import Source, open_stream, warm_up
 from .live.terminal import status, summary, tell, watch
 from .offline import score as scores
+from .offline.beside import completed_by_file, unknown_beside
 from .offline.files import song, sum_of
 from .settings import Settings
 
@@ -44,6 +45,11 @@ def perform(
     input : a device, a sound file, or "virtual" for the bundled song
     plain : one status line in place of the view
     """
+    beside = unknown_beside(settings)
+    if input is not None and Path(input).is_file():
+        settings, beside = completed_by_file(settings, input)
+    if beside:
+        tell(beside)
     engine = Engine(settings)
     engine.parameters.update(parameters)
     regions = scores.load(score) if score else None

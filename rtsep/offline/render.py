@@ -24,6 +24,7 @@ from ..settings import MOST_CHANNELS, Settings
 from ..templates import Templates
 from . import notes as rolls
 from . import score as scores
+from .beside import completed, completed_by_file, unknown_beside
 from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, load, sum_of
 
 _TABLE, _MIDI, _ROLL = "f0", "notes.mid", "notes.svg"  # what is no sound among the outputs
@@ -88,7 +89,7 @@ def separate(
     settings = settings or Settings(mode=mode)
     names = _names(stems, mix, settings)
     sound, rate, shape = _sound(source, sample_rate)
-    engine = _engine(settings, parameters)
+    engine = _engine(completed(settings, sound, rate), parameters)
     engine.prepare(sample_rate=rate, channels=sound.shape[1], score=_score(score))
     results = {name: np.empty(sound.shape, np.float32) for name in names}
     done = dict.fromkeys(names, 0)
@@ -227,7 +228,11 @@ def separate_files(
             with ExitStack() as stack:
                 reader = RawReader(sys.stdin.buffer, *raw) if source == PIPE else Reader(source)
                 stack.enter_context(reader)
-                engine = _engine(settings, parameters)
+                if source == PIPE:
+                    known, beside = settings, unknown_beside(settings)
+                else:
+                    known, beside = completed_by_file(settings, source)
+                engine = _engine(known, parameters)
                 engine.prepare(sample_rate=reader.sample_rate, channels=reader.channels, score=regions)
                 writers: dict[str, Writer | RawWriter] = {}
                 track: list[Sound] = []
@@ -267,9 +272,9 @@ def separate_files(
             return Report(source, (), (), None)
         except (BadInput, Unavailable) as error:
             return Report(source, (), (), error)
-        warnings = [part.warning for part in (reader, *writers.values()) if part.warning]
         misfit = scores.fits(regions, done / reader.sample_rate) if regions is not None else None
-        warnings += [misfit] if misfit else []
+        told = [*(part.warning for part in (reader, *writers.values())), misfit, beside]
+        warnings = [sentence for sentence in told if sentence]
         return Report(source, tuple(outputs.values()) if folder != PIPE else (), tuple(warnings), None)
 
     pool = ThreadPoolExecutor(jobs)

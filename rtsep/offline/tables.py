@@ -90,7 +90,7 @@ class Table:
         return next(found, None)
 
     def _column(self, called: str, *kinds: list[str], gaps: bool = False) -> Rows:
-        """The first column of one of the `kinds`, which is best `called` so; with `gaps` some of its numbers may be missing, and are NaN."""
+        """The first column of one of the `kinds`, best `called` so; with `gaps` numbers may be missing, and are NaN."""
         place = next((place for kind in kinds if (place := self._place(kind)) is not None), None)
         if place is None or place >= max(map(len, self._rows), default=len(self.names)):
             raise BadInput(f"{self.path} has no column {called}: the columns must be {_FORMS}.")
