@@ -14,6 +14,7 @@ from typing import Any
 
 from . import __version__
 from .errors import BadInput, Unavailable
+from .idle import idle_for_now, moves_the_mix_alone, refuse_idle
 from .live.bindings import KINDS, TAKEOVERS
 from .live.controls import (
     PRESETS,
@@ -25,7 +26,7 @@ from .live.controls import (
     presets,
     save_preset,
 )
-from .parameters import PARAMETERS, Parameter, checked
+from .parameters import PARAMETERS, Parameter, checked, find
 from .settings import GROUPS, MODES, STEMS, Settings
 
 
@@ -73,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     live.add_argument("--force", action="store_true", help="replace files that exist")
-    live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
+    live.add_argument("--stems-out", action="store_true", help="play the mix on the first output channels, and behind "
+                      "it each stem on channels of its own, before its fader, mute and solo; the start tells which is "
+                      "where")  # fmt: skip
     live.add_argument("--learn", action="append", default=[], metavar="NAME", help="a stem to be learned while it "
                       "sounds: choose its row, press n, let it sound, press n")  # fmt: skip
     live.add_argument("--room", action="store_true", help="take the room's noise away: choose the row room, keep "
@@ -308,7 +311,19 @@ def _settings(options: argparse.Namespace, **more: Any) -> Settings:
 
 def _assignments(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
     """What --preset and --set say: values by the ids of parameters, those of --set unchecked."""
-    return _there(_recalled(options), settings) | _pairs(options.set)
+    return _there(_recalled(options), settings) | _chosen(options, settings)
+
+
+def _chosen(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
+    """The values of --set; refuses those that would do nothing, and warns of those that do nothing yet."""
+    chosen = _pairs(options.set)
+    for id, value in chosen.items():
+        if (info := find(id)) is not None:
+            info.check(value)
+    sings = options.command == "karaoke" and options.mic != "none"
+    refuse_idle(chosen, settings, singer=sings)
+    _warn(idle_for_now(chosen, settings, limiter=options.command in ("live", "karaoke")))
+    return chosen
 
 
 def _recalled(options: argparse.Namespace) -> dict[str, float | str]:
@@ -369,7 +384,8 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _live(options: argparse.Namespace) -> None:
     remembered = ("mode", "templates", "splits", "networks", "input", "output", "rate", "block", "channels", "score")
-    resumed = _resume(options, remembered)
+    # Templates of the last time step back before what is to be learned now.
+    resumed = _resume(options, tuple({*remembered} - {"templates", "splits"}) if options.learn else remembered)
     settings = _settings(options, learn=tuple(options.learn), room=options.room)
     assignments = _there(resumed, settings) | _assignments(options, settings)
     from .perform import perform
@@ -402,7 +418,7 @@ def _karaoke(options: argparse.Namespace) -> None:
     for id, value in (("melody.gain_db", options.guide), ("key.semitones", options.key)):
         if value is not None:
             assignments[id] = value
-    assignments |= _pairs(options.set)
+    assignments |= _chosen(options, settings)
     from .karaoke import karaoke
 
     karaoke(
@@ -430,6 +446,8 @@ def _separate(options: argparse.Namespace) -> None:
         return
     settings = _settings(options)
     assignments = _assignments(options, settings)
+    if not options.mix:
+        _refuse_without_mix(options, assignments, settings)
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -468,6 +486,16 @@ def _separate(options: argparse.Namespace) -> None:
         tell(str(error))
     if errors:
         raise errors[-1]
+
+
+def _refuse_without_mix(options: argparse.Namespace, assignments: Mapping[str, Any], settings: Settings) -> None:
+    """Stems are written as they are before the faders."""
+    chosen = _pairs(options.set)
+    for id in chosen:
+        if moves_the_mix_alone(id, settings):
+            raise BadInput(f"{id} moves the mix alone, and the stems are written without it: add --mix.")
+    if options.preset and all(moves_the_mix_alone(id, settings) for id in assignments if id not in chosen):
+        _warn([f"the preset {options.preset} moves the mix alone, and the stems are written without it: add --mix."])
 
 
 def _learn(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import disk
 from ..engine import Engine, process, room
 from ..errors import BadInput, Unavailable, unknown
+from ..idle import refuse_idle
 from ..settings import MOST_CHANNELS, Settings
 from ..templates import Templates
 from . import notes as rolls
@@ -334,6 +335,7 @@ def _score(score: ArrayLike | Name | None) -> NDArray[np.float32] | None:
 def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) -> Engine:
     engine = Engine(settings)
     engine.parameters.update(parameters or {})
+    refuse_idle(parameters or {}, settings)
     return engine
 
 
