@@ -15,8 +15,8 @@ import rtsep
 
 
 def main(song: str, folder: str = "stems") -> None:
-    # With a separation factor above 1, what is neither clearly a hit nor clearly a tone goes to the residual.
-    stems = rtsep.separate(song, parameters={"hpss.separation": 1.5})
+    # Classic masks have a separation factor: above 1, what is neither clearly a hit nor clearly a tone is residual.
+    stems = rtsep.separate(song, parameters={"masks": "classic", "hpss.separation": 1.5})
     sound, sample_rate = soundfile.read(song, dtype="float32", always_2d=True)
 
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, streams
 from .errors import BadInput, Unavailable, unknown
+from .idle import idle_for_now, moves_the_mix_alone, refuse_idle
 from .live.bindings import KINDS, TAKEOVERS
 from .live.controls import (
     PRESETS,
@@ -30,7 +31,7 @@ from .live.controls import (
     presets,
     save_preset,
 )
-from .parameters import PARAMETERS, Parameter, checked
+from .parameters import PARAMETERS, Parameter, checked, find
 from .settings import GROUPS, MODES, STEMS, Settings
 
 if TYPE_CHECKING:
@@ -148,10 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("-b", "--block", type=int, metavar="BLOCK", help="block size in samples")
     live.add_argument("-c", "--channels", type=int, metavar="N", help="channels (default: at most 2)")
     live.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
-    live.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
+    live.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     live.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     live.add_argument("--force", action="store_true", help="replace files that exist")
-    live.add_argument("--stems-out", action="store_true", help="play each stem on output channels of its own")
+    live.add_argument("--stems-out", action="store_true", help="play the mix on the first output channels, and behind "
+                      "it each stem on channels of its own, before its fader, mute and solo; the start tells which is "
+                      "where")  # fmt: skip
     live.add_argument("--learn", action="append", default=[], metavar="NAME", help="a stem to be learned while it "
                       "sounds: choose its row, press n, let it sound, press n")  # fmt: skip
     live.add_argument("--room", action="store_true", help="take the room's noise away: choose the row room, keep "
@@ -176,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     karaoke.add_argument("--guide", metavar="DB", help="the lead's level (default: -18; =-inf is none)")
     karaoke.add_argument("--key", metavar="N", help="semitones up or down, -12 to 12")
     karaoke.add_argument("--no-duck", action="store_true", help="leave the guide on while the singer is on pitch")
-    karaoke.add_argument("--score", metavar="FILE", help="MIDI or CSV file of the song's melody")
+    karaoke.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     karaoke.add_argument("--loop", action="store_true", help="start the song again at its end")
     karaoke.add_argument("-b", "--block", type=int, metavar="BLOCK", help="block size in samples")
     karaoke.add_argument("--seconds", type=_positive, metavar="N", help="stop after N seconds")
@@ -202,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
                           "{track}/{stem}.{ext}); {folder} is the song's folder")  # fmt: skip
     separate.add_argument("--stems", metavar="A,B", help=f"which of {', '.join((*STEMS, *GROUPS))}; or vocals, drums, "
                           "bass, other")  # fmt: skip
-    separate.add_argument("--score", metavar="FILE", help="MIDI or CSV file that tells where the melody is")
+    separate.add_argument("--score", metavar="FILE", help=_SCORE_HELP)
     separate.add_argument("--by", metavar="B", help="let the score part the sound: track, hand or note (it must be "
                           "aligned with the sound)")  # fmt: skip
     separate.add_argument(
@@ -229,17 +232,22 @@ def _parser() -> argparse.ArgumentParser:
         help="learn sounds that split a stem into parts",
         description="Learn what parts sound like, from recordings of each alone or from a mix; --templates uses it.",
     )
-    learn.add_argument("recordings", nargs="+", metavar="PART=FILE", help="a part alone, a part may have "
-                       "several; PART=FILE@12-14 for its seconds 12 to 14")  # fmt: skip
+    learn.add_argument(
+        "recordings",
+        nargs="+",
+        metavar="PART=FILE",
+        help="a part alone, a part may have "
+        "several; PART=FILE@12-14 for its seconds 12 to 14; rest=FILE for what sounds beside them in a mix",
+    )
     learn.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
     learn.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
                        "(default with --score, or a single part)")  # fmt: skip
     learn.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 4)")
-    learn.add_argument("--method", default="k-means", metavar="M", help="k-means (default), nmf, spa, snpa, xray or "
+    learn.add_argument("--method", metavar="M", help="for parts alone: k-means (default), nmf, spa, snpa, xray or "
                        "autoencoder")  # fmt: skip
     learn.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
     learn.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
-                       "instrument from pieces and their MIDI or CSV scores, one for each in order")  # fmt: skip
+                       "instrument from pieces and their scores, one for each in order")  # fmt: skip
     learn.add_argument("--split-at", metavar="PITCH", help="with --score: two parts, the upper from PITCH (as in C4)")
     learn.add_argument("--mode", default="balanced", metavar="M", help=f"{', '.join(MODES)} (default: balanced)")
     learn.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -339,6 +347,8 @@ def _positive(text: str) -> float:
     return number
 
 
+_SCORE_HELP = "where the song's melody lies: MIDI, CSV, MusicXML (.musicxml, .mxl) or a song for UltraStar (.txt)"
+
 _RAW: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
@@ -373,9 +383,11 @@ def _hand_options(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:
     if options.templates is not None:
-        from .templates import KITS, load
+        from .templates import named
 
-        templates = load(KITS.get(options.templates, options.templates))
+        templates = named(options.templates)
+        if options.splits == "mix" and not templates.pitches:
+            templates = templates.with_rest()  # or what was not learned goes to the part that it is most like
         more["templates"] = replace(templates, splits=options.splits or templates.splits)
     elif options.splits is not None:
         raise BadInput(f"--splits {options.splits} says what --templates split: name a template file too.")
@@ -384,7 +396,19 @@ def _settings(options: argparse.Namespace, **more: Any) -> Settings:
 
 def _assignments(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
     """What --preset and --set say: values by the ids of parameters, those of --set unchecked."""
-    return _there(_recalled(options), settings) | _pairs(options.set)
+    return _there(_recalled(options), settings) | _chosen(options, settings)
+
+
+def _chosen(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
+    """The values of --set; refuses those that would do nothing, and warns of those that do nothing yet."""
+    chosen = _pairs(options.set)
+    for id, value in chosen.items():
+        if (info := find(id)) is not None:
+            info.check(value)
+    sings = options.command == "karaoke" and options.mic != "none"
+    refuse_idle(chosen, settings, singer=sings)
+    _warn(idle_for_now(chosen, settings, limiter=options.command in ("live", "karaoke")))
+    return chosen
 
 
 def _recalled(options: argparse.Namespace) -> dict[str, float | str]:
@@ -449,7 +473,8 @@ def _live(options: argparse.Namespace) -> None:
         if options.input is not None:
             raise BadInput(f"both {options.song} and {options.input} are to be heard: name one of them.")
         options.input = options.song
-    resumed = _resume(options, remembered)
+    # Templates of the last time step back before what is to be learned now.
+    resumed = _resume(options, tuple({*remembered} - {"templates", "splits"}) if options.learn else remembered)
     settings = _settings(options, learn=tuple(options.learn), room=options.room)
     assignments = _there(resumed, settings) | _assignments(options, settings)
     from .perform import perform
@@ -482,7 +507,7 @@ def _karaoke(options: argparse.Namespace) -> None:
     for id, value in (("melody.gain_db", options.guide), ("key.semitones", options.key)):
         if value is not None:
             assignments[id] = value
-    assignments |= _pairs(options.set)
+    assignments |= _chosen(options, settings)
     from .karaoke import karaoke
 
     karaoke(
@@ -510,6 +535,8 @@ def _separate(options: argparse.Namespace) -> None:
         return
     settings = _settings(options)
     assignments = _assignments(options, settings)
+    if not options.mix:
+        _refuse_without_mix(options, assignments, settings)
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -600,6 +627,16 @@ def _stems(text: str | None, settings: Settings) -> list[str] | None:
         said = [f"{' and '.join(names)} as {stem}" for stem, names in theirs.items()]
         _warn([f"written under their names here: {', '.join(said)}."])
     return list(dict.fromkeys(stems))
+
+
+def _refuse_without_mix(options: argparse.Namespace, assignments: Mapping[str, Any], settings: Settings) -> None:
+    """Stems are written as they are before the faders."""
+    chosen = _pairs(options.set)
+    for id in chosen:
+        if moves_the_mix_alone(id, settings):
+            raise BadInput(f"{id} moves the mix alone, and the stems are written without it: add --mix.")
+    if options.preset and all(moves_the_mix_alone(id, settings) for id in assignments if id not in chosen):
+        _warn([f"the preset {options.preset} moves the mix alone, and the stems are written without it: add --mix."])
 
 
 def _learn(options: argparse.Namespace) -> None:

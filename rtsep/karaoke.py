@@ -66,7 +66,7 @@ def karaoke(
     microphone : an input device, a sound file, "none"; if None, the default input, or on the virtual device the
         bundled song's lead
     microphone_channel : its number among the inputs
-    score : where the song's melody lies: a MIDI or CSV file
+    score : where the song's melody lies: a file of those that `rtsep.offline.score.load` reads
     duck : whether the guide rests while the singer is on pitch
     picture : a PNG of both pitches to write at the end
     """

@@ -3,13 +3,16 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from .errors import BadInput
+from .errors import BadInput, unknown
 from .live.terminal import tell
 from .offline import files
+from .offline.beside import unknown_beside
+from .offline.factorize import METHODS
 from .offline.learn import SILENT, Example, learn, learn_blind
 from .offline.pitches import learn_pitches
 from .settings import REST, Settings
@@ -24,7 +27,7 @@ def learn_files(
     settings: Settings,
     sample_rate: float | None = None,
     components: int | None = None,
-    method: str = "k-means",
+    method: str | None = None,
     parts: int | None = None,
     scores: Sequence[str] = (),
     split_at: str | None = None,
@@ -36,12 +39,22 @@ def learn_files(
     Of a part=file@12-14 only the seconds from 12 to 14 are taken (or minutes: 1:12-1:14). A single part is taken out
     of the mix; what is left is learned from the seconds of the file that are not its own.
 
+    What sounds beside the parts is called REST; where they split the mix and no recording of it is named, it is what is
+    unlike them.
+
     With a number of `parts` there is one recording without a name, a mix that is taken apart into "1", "2", ...
     With `scores` the recordings are pieces of one instrument, written name=file, each with its score; `split_at` makes
     two parts of it. Other parameters and errors as of `rtsep.offline.learn.learn` and
     `rtsep.offline.pitches.learn_pitches`; `force` replaces a file that is there. They split the mix by default if there
-    is a score or a rest.
+    is a score or a rest. A `method` (by default k-means) is for recordings of parts alone.
     """
+    if method is not None and method not in METHODS:
+        raise unknown("method", method, METHODS)
+    if method is not None and (scores or (parts is not None and method != "nmf")):
+        how = "pitches are learned by their score" if scores else "a mix is taken apart by nmf"
+        raise BadInput(f"the method {method} is for recordings of parts alone, and {how}: leave --method out.")
+    if components is not None and scores:
+        raise BadInput(f"{components} components, but of each pitch there is one: leave --components out.")
     if split_at is not None and not scores:
         raise BadInput(f"split_at is {split_at!r}, but no pitches are learned: name a score too.")
     if parts is not None:
@@ -83,20 +96,24 @@ def learn_files(
             )
         else:
             examples, left, sample_rate = _examples(named, sample_rate)
-            if len(examples) == 1 and splits in (None, "mix"):
-                examples[REST] = left
+            if REST in examples and splits not in (None, "mix"):
+                raise BadInput(f"{REST} is what is left of the mix, and {splits} is to be split: leave --splits out.")
+            if REST in examples or splits == "mix" or (splits is None and len(examples) == 1):
+                examples[REST] = [*examples.pop(REST, []), *left]
             splits = splits or ("mix" if REST in examples else "percussive")
             templates = learn(
                 examples,
                 sample_rate=sample_rate,
                 components=8 if components is None else components,
-                method=method,
+                method=method or "k-means",
                 settings=settings,
                 splits=splits,
-                source=f"{source}, by {method}",
+                source=f"{source}, by {method or 'k-means'}",
             )
     templates.save(output, force=force)
     rate, window_ms = templates.sample_rate, 1e3 * templates.window_size / templates.sample_rate
+    if warning := unknown_beside(replace(settings, templates=templates)):
+        tell(f"{warning} In files, rtsep separate looks for it by itself.")
     tell(
         f"{output}: {len(templates.spectra)} templates of {', '.join(templates.parts)}, {rate:g} Hz, {window_ms:.0f} ms"
     )

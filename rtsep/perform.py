@@ -1,6 +1,6 @@
 """`rtsep live`: what a sound card hears is un-mixed under the hands of a player."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .engine import Engine
 from .errors import Unavailable
@@ -14,6 +14,7 @@ from .live.sampler import Sampler
 from .live.stream import Source, open_stream, warm_up
 from .live.terminal import status, summary, tell, watch
 from .offline import score as scores
+from .offline.beside import completed_by_file, unknown_beside
 from .offline.files import song, sum_of
 from .settings import Settings
 from .streams import say
@@ -43,8 +44,14 @@ def perform(
     ----------
     parameters : what they start with, by id
     input : a device, a sound file, or "virtual" for the bundled song
+    stems_out : play the mix on the first output channels, and behind it each stem, before its fader, on its own
     plain : one status line in place of the view
     """
+    beside = unknown_beside(settings)
+    if input is not None and is_file(input, output):
+        settings, beside = completed_by_file(settings, input)
+    if beside:
+        tell(beside)
     engine = Engine(settings)
     engine.parameters.update(parameters)
     if record is not None:
@@ -81,6 +88,8 @@ def perform(
         sampler = Sampler(stream, tell) if settings.learn or settings.room else None
         desk = Desk(stream, history=History(engine.parameters), midi=midi)
         tell(f"{stream.description}. Ctrl-C ends.")
+        if stems_out:
+            tell(outputs(engine.stems, engine.channels))
 
         def tick(elapsed: float) -> bool:
             session.tick(elapsed)
@@ -96,3 +105,11 @@ def perform(
     say(summary(stream))
     if stream.recorder and stream.recorder.error:
         raise Unavailable(stream.recorder.error)
+
+
+def outputs(stems: Sequence[str], channels: int) -> str:
+    """Which output channels, counted from 1, hold the mix and which each of the `stems`."""
+    firsts = range(1, 1 + channels * (1 + len(stems)), channels)
+    places = [f"{first}" if channels == 1 else f"{first}-{first + channels - 1}" for first in firsts]
+    named = ", ".join(f"{place} {name}" for place, name in zip(places, ("mix", *stems), strict=True))
+    return f"outputs {named}; the stems are those before their faders, mutes and solos."

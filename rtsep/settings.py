@@ -4,6 +4,7 @@ Lengths are given in seconds and hertz and become powers of two and odd numbers 
 rate in use, so that a mode sounds alike at 44.1, 48 and 96 kHz.
 """
 
+import os
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
 
@@ -108,8 +109,9 @@ class Settings:
     bias, exponent, masks : where the parameters hpss.bias, hpss.exponent and masks start
     melody : whether to follow a melody; if not, its stem is silent and the harmony is all that is harmonic
     transpose : whether the parameter key.semitones may change the key, which adds latency to the output
-    templates : spectra of parts into which one of the stems is split, which then is a group, or the whole mix;
-        None for none
+    templates : spectra of parts into which one of the stems is split, which then is a group, or the whole mix, as
+        `rtsep.templates.Templates`, the name of a kit that comes along ("drums", "piano") or the path of a file that
+        `rtsep learn` wrote; None for none
     learn : names of stems that are still to be learned while it sounds, in place of `templates`: they are taken out of
         the mix before the others share what is left, and are silent until then
     networks : file of trained networks in place of ours, see `rtsep.networks`; None for ours
@@ -132,7 +134,7 @@ class Settings:
     melody: bool = None  # type: ignore[assignment]
     masks: str = None  # type: ignore[assignment]
     transpose: bool = False
-    templates: Split | None = field(default=None, compare=False)
+    templates: Any = field(default=None, compare=False)  # once made a Split, or None
     learn: tuple[str, ...] = ()
     networks: str | None = None
     room: bool = False
@@ -143,6 +145,12 @@ class Settings:
         for each in fields(self):
             if getattr(self, each.name) is None and each.name in MODES[self.mode]:
                 object.__setattr__(self, each.name, MODES[self.mode][each.name])
+        if isinstance(self.templates, str | os.PathLike):
+            from .templates import named  # a floor above, and only for those who want it
+
+            object.__setattr__(self, "templates", named(self.templates))
+        elif not (self.templates is None or hasattr(self.templates, "splits")):
+            raise BadInput(f"templates are {self.templates!r}: give Templates, the name of a kit, or a path.")
         if self.learn and self.templates:
             raise BadInput("either templates split the sound or parts of it are learned: leave one of them out.")
         _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")
@@ -159,15 +167,16 @@ class Settings:
     @property
     def ahead(self) -> bool:
         """Whether parts are taken out of the mix before the stems of the engine share what is left."""
-        split = self.templates
+        split: Split | None = self.templates
         return split.splits == "mix" and split.parts[-1] == REST if split else bool(self.learn)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The stems that templates bring, or will when they are learned."""
-        if self.templates is None:
+        split: Split | None = self.templates
+        if split is None:
             return self.learn
-        return self.templates.parts[:-1] if self.ahead else self.templates.parts
+        return split.parts[:-1] if self.ahead else split.parts
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -176,7 +185,7 @@ class Settings:
         Where they split the mix: their parts, and the residual; or, if the last is REST, STEMS in its place. The room
         is the last but the residual.
         """
-        split = self.templates
+        split: Split | None = self.templates
         if split is None or self.ahead:
             stems = (*self.parts, *STEMS)
         elif split.splits == "mix":
@@ -188,7 +197,7 @@ class Settings:
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Sums of stems: GROUPS, and what `templates` split; none where they split the mix."""
-        split = self.templates
+        split: Split | None = self.templates
         if split is None or self.ahead:
             return GROUPS | {"accompaniment": (*self.parts, *GROUPS["accompaniment"])}
         if split.splits == "mix":
@@ -205,7 +214,7 @@ class Settings:
                 f"the sample rate is {sample_rate} Hz: it must lie between {LOWEST_RATE} and {HIGHEST_RATE}."
             )
         synthesis_size = 1 << (int(self.synthesis_s * sample_rate).bit_length() - 1)
-        split = self.templates
+        split: Split | None = self.templates
         pitched = split is not None and split.splits == "mix" and bool(split.pitches)
         window_size = synthesis_size * self.window_ratio * (PITCHED if pitched else 1)
         hop_size = synthesis_size // _OVERLAP

@@ -153,6 +153,27 @@ class Templates:
             synthesis_size=sizes.synthesis_size,
         )
 
+    @property
+    def guesses_rest(self) -> bool:
+        """Whether nothing is known of the REST that the parts leave of the mix."""
+        rest = self.spectra[self.part_of == len(self.parts) - 1]
+        return self.splits == "mix" and self.parts[-1] == REST and bool((np.ptp(rest, axis=1) == 0).all())
+
+    def with_rest(self) -> "Templates":
+        """Those that split the mix and leave a REST, for what is unlike all of them: its one spectrum is flat."""
+        if self.parts[-1] == REST:
+            return replace(self, splits="mix")
+        bins = self.spectra.shape[1]
+        return replace(
+            self,
+            parts=(*self.parts, REST),
+            spectra=np.concatenate([self.spectra, np.full((1, bins), 1 / bins, np.float32)]),
+            part_of=np.append(self.part_of, len(self.parts)),
+            colors=(*self.colors, _COLORS[-1]),
+            splits="mix",
+            sweeps=max(self.sweeps, 2),
+        )
+
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write a template file, all or nothing; `force` replaces one that is there.
 
@@ -171,6 +192,14 @@ class Templates:
 
 
 _HEADER = tuple(field.name for field in fields(Templates) if field.name not in ("spectra", "part_of"))
+
+
+def named(name: str | os.PathLike[str]) -> Templates:
+    """The templates of a kit that comes along, or in a file; raises `BadInput` as `load`, and with the kits' names."""
+    kit = KITS.get(os.fspath(name))
+    if kit is None and not Path(name).suffix and not Path(name).exists():
+        raise unknown("kit", name, KITS)
+    return load(kit or name)
 
 
 def load(path: str | os.PathLike[str]) -> Templates:

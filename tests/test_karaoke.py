@@ -95,6 +95,13 @@ def test_a_quarter_tone_flat_is_marked_down_and_a_semitone_is_wrong():
     assert Evening().sing(cents=-100) < 10
 
 
+@pytest.mark.parametrize("cents, score", [(0, 100), (15, 100), (-15, 100), (30, 93), (60, 53)])
+def test_what_is_told_at_the_end_is_what_was_sung(cents, score):
+    evening = Evening(53)
+    assert evening.sing(4, cents=cents) == pytest.approx(score, abs=4)
+    assert evening.karaoke.singing.bias_cents == pytest.approx(cents, abs=3)
+
+
 @pytest.mark.parametrize("mode", ["live", "quality"])
 def test_both_pitches_are_noted_at_the_moment_of_the_song_that_they_belong_to(mode):
     evening = Evening(100, mode=mode)

@@ -461,10 +461,10 @@ def test_presets_are_kept_shown_passed_on_and_deleted(config, tmp_path):
 def test_the_last_time_comes_back_unless_the_command_says_otherwise(config):
     first = ["live", "-i", "virtual", "-o", "virtual", "--mode", "live", "-b", "64", "--set", "melody.gain_db=-9"]
     assert rtsep(*first, "--seconds", "0.2").returncode == 0
-    again = rtsep("live", "--resume", "--seconds", "0.2", "--set", "key.semitones=2")
+    again = rtsep("live", "--resume", "--seconds", "0.2", "--set", "limiter.ceiling_db=-2")
     assert "mode live on 'virtual'" in again.stderr and "blocks of 64" in again.stderr
     session = config / "sessions" / "live.toml"
-    assert '"melody.gain_db" = -9.0' in session.read_text() and '"key.semitones" = 2.0' in session.read_text()
+    assert '"melody.gain_db" = -9.0' in session.read_text() and '"limiter.ceiling_db" = -2.0' in session.read_text()
     other = rtsep("live", "--resume", "--seconds", "0.2", "--mode", "quality", "--preset", "lead-only")
     assert "mode quality on 'virtual'" in other.stderr and '"melody.gain_db" = 0.0' in session.read_text()
     sung = ["karaoke", "-o", "virtual", "--mic", "none", "--seconds", "0.2"]
@@ -594,6 +594,54 @@ def test_what_cannot_be_read_or_written_is_refused_with_a_sentence(arguments, co
     before = sorted(tmp_path.rglob("*"))
     assert_refused(rtsep(*arguments, cwd=tmp_path), code, *words)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["live", "--set", "key.semitones=5"], ["key.semitones does nothing", "rtsep karaoke"]),
+        (["demo", "--set", "microphone.reverb_db=0"], ["microphone.reverb_db does nothing", "rtsep karaoke"]),
+        (["karaoke", "--mic", "none", "--set", "microphone.mute=on"], ["microphone.mute does nothing", "--mic none"]),
+        (["live", "--set", "templates.sparsity=1"], ["templates.sparsity does nothing", "--templates"]),
+        (
+            ["separate", "a.wav", "-o", "out", "--set", "key.semitones=5"],
+            ["key.semitones does nothing", "rtsep karaoke"],
+        ),
+        (["separate", "a.wav", "-o", "out", "--set", "melody.gain_db=-6"], ["melody.gain_db moves the mix", "--mix"]),
+        (
+            ["separate", "a.wav", "-o", "out", "--mode", "offline", "--set", "melody.low_hz=90"],
+            ["melody.low_hz does nothing", "mode offline"],
+        ),
+        (["live", "--templates", "piano", "--set", "hpss.bias=3"], ["hpss.bias does nothing", "--splits"]),
+        (["live", "--learn", "organ", "--templates", "drums"], ["leave one of them out"]),
+    ],
+)
+def test_what_would_do_nothing_is_refused_with_where_it_works(arguments, words, tmp_path):
+    assert_refused(rtsep(*arguments, cwd=tmp_path), 2, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_nothing_yet_is_told_of(song, tmp_path):
+    options = "--set", "hpss.separation=2", "--preset", "lead-only"
+    result = rtsep("separate", song, "-o", tmp_path, "--mode", "live", *options)
+    assert result.returncode == 0 and "hpss.separation does nothing with learned masks" in result.stderr
+    assert "the preset lead-only moves the mix alone" in result.stderr and "add --mix" in result.stderr
+
+
+def test_which_output_is_which_stem_is_told_at_the_start_and_in_the_help():
+    live = "live", "-i", "virtual", "-o", "virtual", "--seconds", "0.2", "--plain"
+    told = rtsep(*live, "--stems-out").stderr
+    places = "outputs 1-2 mix, 3-4 percussive, 5-6 melody, 7-8 harmony, 9-10 residual; the stems are those before their"
+    assert f"{places} faders" in told and "outputs 1-2" not in rtsep(*live).stderr
+    assert "before its fader" in " ".join(rtsep("live", "--help").stdout.split())
+
+
+def test_what_is_to_be_learned_now_takes_the_place_of_the_templates_of_the_last_time(config):
+    live = "live", "-i", "virtual", "-o", "virtual", "--seconds", "0.2"
+    assert rtsep(*live, "--templates", "drums").returncode == 0
+    again = rtsep("live", "--resume", "--seconds", "0.2", "--learn", "organ")
+    assert again.returncode == 0, again.stderr
+    assert '"organ.gain_db"' in (config / "sessions" / "live.toml").read_text()
 
 
 @pytest.mark.parametrize("option", [["--seconds", "nan"], ["--seconds", "-1"], ["-b", "some"]])

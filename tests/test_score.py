@@ -1,12 +1,16 @@
-"""score: where a melody may lie, and all notes, read from MIDI files and tables made here."""
+"""score: where a melody may lie, and all notes, read from MIDI files, tables, songs and MusicXML made here."""
 
+import io
+import struct
+import sys
+import zipfile
 from itertools import pairwise
 
 import mido
 import numpy as np
 import pytest
 
-from rtsep.errors import BadInput
+from rtsep.errors import BadInput, Unavailable
 from rtsep.offline.score import STEP_S, Note, fits, load, note_name, notes_of, pitch_of
 
 SEMITONE = 2 ** (1 / 12)
@@ -235,7 +239,7 @@ def test_a_name_that_fits_two_tracks_is_refused(tmp_path):
         ("hello\n1\n", "no column onset_s"),
         ("1\n2\n", "no column f0_hz"),
         ("time_s,f0_hz\n0,200\n0.01,high\n", "no number for f0_hz in its row 2"),
-        ("time_s,f0_hz\n0,200\n0.01\n", "no number for f0_hz in its row 2"),
+        ("time_s,f0_hz\n0,200\n,210\n", "no number for time_s in its row 2"),
         ("time_s,f0_hz\n0,200\n0.01,inf\n", "no number for f0_hz in its row 2"),
         ("time_s,f0_hz\n0,200\n0.02,200\n0.01,200\n", "0.01 s follows 0.02 s"),
         ("time_s,f0_hz\n0,200\n0,210\n", "0 s follows 0 s"),
@@ -246,7 +250,7 @@ def test_a_name_that_fits_two_tracks_is_refused(tmp_path):
         ("onset_s,pitch_hz,duration_s\n1,200,1e9\n", "are its times in seconds"),
         ("onset_s,pitch_hz,duration_s\n1,19,1\n", "a pitch of 19 Hz"),
         ("time_s,f0_hz\n0,5001\n", "a pitch of 5001 Hz"),
-        ("time_s,f0_hz\n0,-200\n", "a pitch of -200 Hz"),
+        ("time_s,f0_hz\n0,-200\n", "holds no notes"),  # none was heard
         ("onset_s,midi,duration_s\n1,5,1\n", "a pitch of 10.9134 Hz"),
         ("onset_s,midi,duration_s\n1,1e6,1\n", "a pitch of"),
     ),
@@ -278,12 +282,56 @@ def test_files_that_are_no_score_are_refused(tmp_path):
         (tmp_path / "odd.midi").write_bytes(content)
         with pytest.raises(BadInput, match="no MIDI file"):
             load(tmp_path / "odd.midi")
-    with pytest.raises(BadInput, match=r"name a \.mid, \.midi or \.csv"):
-        load(table(tmp_path, "0,200\n", "song.txt"))
+    with pytest.raises(BadInput, match=r"name a MIDI file \(\.mid\), a table \(\.csv\), MusicXML"):
+        load(table(tmp_path, "0,200\n", "song.doc"))
     with pytest.raises(BadInput, match="no notes but drums"):
         load(midi(tmp_path, track(TUNE, channel=9)))
     with pytest.raises(BadInput, match="no tracks such as 'lead'"):
         load(table(tmp_path, "0,200\n"), track="lead")
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        "time,frequency,confidence\n0.00,0,0\n0.01,220,1\n0.02,230,1\n",  # CREPE
+        "TIME,VALUE,LABEL\n0.00,-210.5,\n0.01,220,\n0.02,230,\n",  # Sonic Visualiser, pYIN where it doubts
+        "Time (s)\tF0 (Hz)\n0,00\t--undefined--\n0,01\t220,0\n0,02\t230,0\n",  # Praat
+        "time;f0\n0,00;\n0,01;220\n0,02;230,0\n",
+        "t;pitch\n0;NaN\n0.01;220\n0.02;230\n",
+        "0.00 nan\n0.01 220\n0.02   230\n",  # a contour of the MIREX evaluation
+        "0,00;0\n0,01;220\n0,02;230\n",
+        "# pYIN, 10 ms\n# time f0\n0.00 0\n0.01 220\n0.02 230\n",
+        "time_ms,f0_hz\n0,none\n10,220\n20,230\n",
+        "time_s,midi\n0,\n0.01,57\n0.02,57.769577\n",
+        "time_s,f0_hz\n0,20000\n0.01,220\n0.02,230\n",  # one odd pitch is none
+    ),
+)
+def test_curves_are_read_whatever_their_separators_names_and_signs_for_no_voice(tmp_path, text):
+    got = load(table(tmp_path, text), tolerance_cents=0, tolerance_s=0)
+    np.testing.assert_allclose(got, [[0, 0], [220, 220], [230, 230]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        'Start;Duration;Pitch;Velocity;Instrument\n0.1;0.2;69;90;"piano"\n0.5;0.1;71;20;"piano"\n',  # libfmp
+        "OnsetTime\tOffsetTime\tMidiPitch\n0.1\t0.3\t69\n0.5\t0.6\t71\n",  # MAPS
+        "start_time_s,end_time_s,pitch_midi,velocity,pitch_bend\n0.1,0.3,69,90\n0.5,0.6,71,20,1,2\n",  # basic-pitch
+        "TIME,VALUE,DURATION,LEVEL,LABEL\n0.1,440,0.2,1,\n0.5,493.883,0.1,1,\n",  # Tony
+        "onset (ms);length;note\n100;0,2;69\n300;0,1;\n500;0,1;71\n",  # a rest between
+        "onset_s,duration_s,midi\n0.1,0.2,69\n0.3,0.1,12\n0.5,0.1,71\n",  # and a pitch that nobody hears
+    ),
+)
+def test_notes_are_read_as_other_programs_write_them(tmp_path, text):
+    assert only_pitches(load(table(tmp_path, text), **EXACT)) == [(10, 30, 69), (50, 60, 71)]
+    assert [note.pitch for note in notes_of(table(tmp_path, text))] == [69, 71]
+
+
+@pytest.mark.parametrize("name, codec", (("a.txt", "utf-16"), ("a.tsv", "utf-8-sig"), ("a.csv", "cp1252")))
+def test_tables_are_read_in_the_encodings_of_spreadsheets(tmp_path, name, codec):
+    path = tmp_path / name
+    path.write_bytes("onset_s\tduration_s\tmidi\tSilbe\n0.1\t0.2\t69\tfür\n".encode(codec))
+    assert only_pitches(load(path, **EXACT)) == [(10, 30, 69)]
 
 
 @pytest.mark.parametrize("bad", ({"tolerance_s": -1}, {"tolerance_s": np.nan}, {"tolerance_cents": 1201}))
@@ -397,8 +445,8 @@ def test_a_table_without_notes_is_refused(tmp_path, text, message):
 def test_files_without_notes_are_refused(tmp_path):
     with pytest.raises(BadInput, match="no notes but drums"):
         notes_of(midi(tmp_path, track(TUNE, channel=9)))
-    with pytest.raises(BadInput, match=r"name a \.mid, \.midi or \.csv"):
-        notes_of(table(tmp_path, "0,200,1\n", "song.txt"))
+    with pytest.raises(BadInput, match=r"name a MIDI file \(\.mid\), a table \(\.csv\), MusicXML"):
+        notes_of(table(tmp_path, "0,200,1\n", "song.doc"))
     with pytest.raises(BadInput, match="there is no file"):
         notes_of(tmp_path / "none.mid")
 
@@ -410,3 +458,262 @@ def test_pitches_have_names():
     for name in ("H4", "C", "4", "C44", "C##4", "60", ""):
         with pytest.raises(BadInput, match="is no pitch"):
             pitch_of(name)
+
+
+# What is not needed of a MIDI file is not judged
+
+
+def meta(kind, data):
+    return bytes((0, 0xFF, kind, len(data))) + data
+
+
+def chunk(events, end=b"\0\xff\x2f\0", length=None):
+    events += end
+    return b"MTrk" + struct.pack(">I", len(events) if length is None else length) + events
+
+
+def played(pitches=(57, 60, 62), channel=0):
+    """Notes of a beat each."""
+    return b"".join(bytes((0, 0x90 | channel, pitch, 80, 0x83, 0x60, 0x80 | channel, pitch, 0)) for pitch in pitches)
+
+
+def smf(*chunks, kind=1, count=None, header=6, between=b""):
+    count = len(chunks) if count is None else count
+    return b"MThd" + struct.pack(">IHHH", header, kind, count, BEAT) + between + b"".join(chunks)
+
+
+def pitches_in(folder, content, name="song.mid", **asked):
+    (folder / name).write_bytes(content)
+    return [note.pitch for note in notes_of(folder / name, **asked)]
+
+
+@pytest.mark.parametrize(
+    "event",
+    (
+        meta(0x59, b"\xee\x01"),  # a key of 18 flats
+        meta(0x59, b"\xfe\xff"),
+        meta(0x59, b""),
+        meta(0x58, b"\x04"),  # half a time signature
+        meta(0x58, b"\x04\xff\x18\x08"),
+        meta(0x54, b"\xff\0\0\0\0"),  # film frames that nobody knows
+        meta(0x51, b"\x07"),  # half a tempo
+        meta(0x51, b"\0\0\0"),
+        meta(0x00, b"\x01"),
+        meta(0x20, b""),
+        meta(0x21, b""),
+        meta(0x4B, b"what?"),
+        b"\0\xf0\x03\x7e\x7f\xf7",
+        b"\0\xf7\x02\xf3\x01",
+        b"\0\xf8",
+        b"\0\xf2\x01\x02",
+        b"\0\xc0\xff",  # a program beyond 127
+    ),
+    ids=bytes.hex,
+)
+def test_what_is_not_needed_of_a_midi_file_is_not_judged(tmp_path, event):
+    assert pitches_in(tmp_path, smf(chunk(event + played()), chunk(played((64,))))) == [57, 64, 60, 62]
+    assert notes_of(tmp_path / "song.mid")[-1][:2] == (1, 0.5)
+
+
+def test_a_running_status_goes_on_behind_a_meta_message(tmp_path):
+    text = meta(5, b"la")
+    events = b"\0\x90\x39\x50" + text + b"\x83\x60\x39\0" + b"\0\x3c\x50" + text + b"\x83\x60\x3c\0"
+    assert pitches_in(tmp_path, smf(chunk(events))) == [57, 60]
+
+
+@pytest.mark.parametrize(
+    "content",
+    (
+        smf(chunk(played()), count=9),
+        smf(chunk(played()), count=0),
+        smf(chunk(played()), kind=7),
+        smf(chunk(played(), length=0)),
+        smf(chunk(played(), length=5)),
+        smf(chunk(played(), length=2**31)),
+        smf(chunk(meta(3, b"tempo"), length=99), chunk(played(), length=3)),
+        smf(chunk(played(), end=b"")),
+        smf(chunk(meta(3, b"tempo"), end=b""), chunk(played(), end=b"")),
+        smf(chunk(played()), header=8, between=b"\0\0"),
+        smf(chunk(played()), between=b"XFIH\0\0\0\x02hi"),
+        smf(chunk(played())) + b"ID3 and what else stands behind",
+        b"RIFF\x60\0\0\0RMIDdata\x54\0\0\0" + smf(chunk(played())),
+        b"\0\x04song" + bytes(122) + smf(chunk(played())),  # MacBinary
+    ),
+)
+def test_counts_and_lengths_that_are_not_true_and_wrappers_are_no_matter(tmp_path, content):
+    assert pitches_in(tmp_path, content) == [57, 60, 62]
+    for name in ("song.rmi", "song.kar", "song.MIDI"):
+        assert pitches_in(tmp_path, content, name) == [57, 60, 62]
+
+
+def test_a_midi_file_that_breaks_off_is_refused_wherever_it_does(tmp_path):
+    whole = smf(chunk(played()), chunk(played((64, 65))))
+    first = 14 + len(chunk(played()))
+    for length in (*range(first), *range(first + 4, len(whole))):
+        with pytest.raises(BadInput, match="is no MIDI file that can be read: export it afresh"):
+            pitches_in(tmp_path, whole[:length])
+
+
+@pytest.mark.parametrize(
+    "name, shown",
+    (
+        ("Gesang für Mädchen".encode(), "Gesang für Mädchen"),
+        ("Gesang für Mädchen".encode("cp1252"), "Gesang für Mädchen"),
+        ("Chœur".encode("cp1252"), "Chœur"),
+        (b"  Lead\0\0", "Lead"),
+        (b"\x81\x8d", "\ufffd\ufffd"),
+        (b"\0", "track 2"),
+    ),
+)
+def test_names_of_tracks_are_read_in_the_encodings_that_there_are(tmp_path, name, shown):
+    (tmp_path / "song.mid").write_bytes(smf(chunk(b""), chunk(meta(3, name) + played())))
+    assert {note.track for note in notes_of(tmp_path / "song.mid")} == {shown}
+
+
+def test_a_key_switch_makes_no_score_useless(tmp_path):
+    switch = b"\0\x90\x0c\x01\x0a\x80\x0c\0"
+    content = smf(chunk(meta(3, b"Lead") + switch + played()), chunk(switch + switch), chunk(played((40, 45))))
+    assert pitches_in(tmp_path, content) == [40, 57, 45, 60, 62]
+    assert [pitch for *_, pitch in only_pitches(load(tmp_path / "song.mid", **EXACT))] == [57, 60, 62]
+    with pytest.raises(BadInput, match=r"a pitch of 16\.3516 Hz: it must lie between 20 and 5000 Hz"):
+        pitches_in(tmp_path, smf(chunk(switch)))
+
+
+def test_tracks_that_are_pieces_of_their_own_have_a_tempo_and_a_pedal_of_their_own(tmp_path):
+    slow = meta(0x51, (1_000_000).to_bytes(3, "big")) + b"\0\xb0\x40\x7f"
+    content = [chunk(slow + played((57,)) + b"\x83\x60\xb0\x40\0"), chunk(played((64, 65)))]
+    (tmp_path / "song.mid").write_bytes(smf(*content, kind=2))
+    assert notes_of(tmp_path / "song.mid") == [
+        Note(0, 0.5, 64, "track 2", 80),
+        Note(0, 2, 57, "track 1", 80),
+        Note(0.5, 0.5, 65, "track 2", 80),
+    ]
+    (tmp_path / "song.mid").write_bytes(smf(*content))
+    assert [note.duration_s for note in notes_of(tmp_path / "song.mid")] == [2, 2, 1]
+
+
+# Songs for UltraStar
+
+SONG = """#TITLE:Für dich
+#BPM:300,5
+#GAP:1500
+: 0 5 9 Für
+* 10 5 11  dich
+F 16 2 0  oh
+- 20
+: 20 10 -3 ~
+E
+: 99 5 9 never
+"""
+
+
+@pytest.mark.parametrize("codec", ("utf-8-sig", "cp1252"))
+def test_songs_for_ultrastar_are_scores(tmp_path, codec):
+    (tmp_path / "song.txt").write_bytes(SONG.encode(codec))
+    found, step = notes_of(tmp_path / "song.txt"), 60 / (4 * 300.5)
+    assert [note[2:4] for note in found] == [(69, "singer 1"), (71, "singer 1"), (57, "singer 1")]
+    np.testing.assert_allclose(
+        [note[:2] for note in found],
+        [(1.5, 5 * step), (1.5 + 10 * step, 5 * step), (1.5 + 20 * step, 10 * step)],
+    )
+
+
+def test_of_a_duet_a_singer_goes_by_name_and_lines_may_be_relative(tmp_path):
+    duet = "#BPM:150\n#P1:Ann\n#P2:Bob\nP1\n: 0 4 9 a\nP 2\n: 0 4 -3 b\nE\n"
+    assert melody_of(tmp_path, duet, track="bob") == [(0, 40, 57)]
+    relative = "#BPM:150\n#RELATIVE:yes\n: 0 4 9 a\n- 5 10\n: 0 4 11 b\n- 8\n: 2 4 9 c\nE\n"
+    assert melody_of(tmp_path, relative) == [(0, 40, 69), (100, 140, 71), (200, 240, 69)]
+
+
+def melody_of(folder, text, **asked):
+    return only_pitches(load(table(folder, text, "song.txt"), **EXACT, **asked))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    (
+        ("#BPM:fast\n: 0 4 9 a\n", r"#BPM is 'fast', #GAP None: write numbers\.$"),
+        ("#BPM:0\n: 0 4 9 a\n", r"#BPM is '0': it must be a number above 0\.$"),
+        ("#BPM:100\n: 0 four 9 a\n", r"line 2 is no note: write it as : START LENGTH PITCH SYLLABLE\.$"),
+        ("#BPM:100\n#GAP:-99\n: 0 4 9 a\n", r"line 3 begins before the song: mend #GAP\.$"),
+        ("#BPM:100\nF 0 4 9 a\n", "holds no notes"),
+    ),
+)
+def test_a_song_that_makes_no_sense_is_refused_with_the_place(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message):
+        load(table(tmp_path, text, "song.txt"))
+
+
+# MusicXML
+
+MUSICXML = """<?xml version="1.0" encoding="UTF-8"?>
+<score-partwise version="3.1">
+  <part-list>
+    <score-part id="P1"><part-name>Clarinet</part-name></score-part>
+    <score-part id="P2"><part-name>Bass</part-name></score-part>
+  </part-list>
+  <part id="P1">
+    <measure number="1">
+      <attributes><divisions>2</divisions><time><beats>2</beats><beat-type>4</beat-type></time>
+        <transpose><diatonic>-1</diatonic><chromatic>-2</chromatic></transpose></attributes>
+      <direction><sound tempo="60"/></direction>
+      <harmony><root><root-step>C</root-step></root><kind>major</kind></harmony>
+      <note><grace/><pitch><step>A</step><octave>4</octave></pitch><type>eighth</type></note>
+      <note><pitch><step>B</step><octave>4</octave></pitch><duration>2</duration></note>
+      <note><pitch><step>D</step><octave>5</octave></pitch><duration>2</duration><tie type="start"/></note>
+    </measure>
+    <measure number="2">
+      <direction><sound tempo="120"/></direction>
+      <note><pitch><step>D</step><octave>5</octave></pitch><duration>2</duration><tie type="stop"/></note>
+      <note><rest/><duration>2</duration></note>
+      <barline location="right"><repeat direction="backward"/></barline>
+    </measure>
+  </part>
+  <part id="P2">
+    <measure number="1"><attributes><divisions>1</divisions></attributes>
+      <note><pitch><step>C</step><octave>3</octave></pitch><duration>2</duration></note></measure>
+    <measure number="2">
+      <note><pitch><step>G</step><octave>2</octave></pitch><duration>2</duration></note>
+      <note><chord/><pitch><step>D</step><octave>3</octave></pitch><duration>2</duration></note>
+      <barline location="right"><repeat direction="backward"/></barline>
+    </measure>
+  </part>
+</score-partwise>
+"""
+
+
+def packed():
+    """The same as a .mxl file."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(
+            "META-INF/container.xml",
+            '<container><rootfiles><rootfile full-path="song.xml"/></rootfiles></container>',
+        )
+        archive.writestr("song.xml", MUSICXML)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("name", ("song.musicxml", "song.xml", "song.mxl"))
+def test_musicxml_is_read_as_it_sounds_with_tempos_ties_and_repeats(tmp_path, name):
+    pytest.importorskip("music21")
+    (tmp_path / name).write_bytes(packed() if name.endswith("mxl") else MUSICXML.encode())
+    assert only_pitches(load(tmp_path / name, **EXACT, track="clarinet")) == [
+        (0, 100, 69),
+        (100, 250, 72),
+        (300, 400, 69),
+        (400, 550, 72),
+    ]
+    bass = [(note.onset_s, note.duration_s, note.pitch) for note in notes_of(tmp_path / name) if note.track == "Bass"]
+    assert bass == [(0, 2, 48), (2, 1, 43), (2, 1, 50), (3, 2, 48), (5, 1, 43), (5, 1, 50)]
+
+
+def test_what_is_no_musicxml_is_refused_and_without_its_library_the_package_is_named(tmp_path, monkeypatch):
+    path = table(tmp_path, "<html></html>", "song.xml")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "music21", None)
+        with pytest.raises(Unavailable, match=r"cannot be read without music21: pip install 'rtsep\[score\]'\.$"):
+            load(path)
+    pytest.importorskip("music21")
+    with pytest.raises(BadInput, match="is no MusicXML that can be read: export it afresh"):
+        load(path)

@@ -140,6 +140,52 @@ def test_early_or_late_is_not_wrong(late_s):
     assert singing.score > 97
 
 
+def voice(seconds):
+    """The melody as it is sung: each note glides in, and then has a vibrato."""
+    since = seconds % 0.5
+    vibrato = 0.4 * np.sin(2 * np.pi * 5.5 * seconds) * np.minimum(since / 0.2, 1)
+    return melody(seconds) - 0.8 * np.exp(-since / 0.03) + vibrato
+
+
+@pytest.mark.parametrize(
+    "cents, score", [(0, 100), (-15, 100), (15, 100), (30, 93), (60, 54), (-30, 93), (-60, 54), (100, 1)]
+)
+def test_how_sharp_a_singer_is_is_told_as_it_is_and_marked_by_that(cents, score):
+    """The nearest pitch of the song was taken: +60 was told as +21, +100 as +59."""
+    singing = sung(voice(SECONDS), voice(SECONDS) + cents / 100)
+    assert singing.bias_cents == pytest.approx(cents, abs=0.5) and singing.late_s == 0
+    assert singing.score == pytest.approx(score, abs=2)
+
+
+@pytest.mark.parametrize(
+    "late_s, cents, score",
+    [(0.1, 0, 99), (-0.1, 0, 99), (0.2, 0, 91), (0.3, 0, 58), (0.1, 30, 96), (0.2, 30, 84), (0.3, -60, 39)],
+)
+def test_how_late_a_singer_is_is_told_and_taken_off_what_is_told_of_the_pitch(late_s, cents, score):
+    singing = sung(voice(SECONDS), voice(SECONDS - late_s) + cents / 100)
+    assert singing.late_s == pytest.approx(late_s, abs=0.01)
+    assert singing.bias_cents == pytest.approx(cents, abs=2)
+    assert singing.score == pytest.approx(score, abs=3)
+    assert f"time     on the whole {abs(late_s):.2f} s {'late' if late_s > 0 else 'early'}" in singing.summary()
+
+
+def test_of_a_singer_in_time_no_time_is_told():
+    assert "time " not in sung(SONG, SONG + 0.3).summary()
+
+
+def test_early_and_late_are_told_across_jumps_in_the_song():
+    at = np.concatenate([times(10), 100 + times(10), times(10)])
+    singing = sung(voice(at), voice(at - 0.16) + 0.2, at)
+    assert singing.late_s == pytest.approx(0.16, abs=0.01) and singing.bias_cents == pytest.approx(20, abs=2)
+
+
+def test_a_singer_who_hits_the_neighboring_semitone_is_not_taken_for_one_who_is_early():
+    """The song goes by semitones; a singer who is one too high all the time is as wrong as on a long note."""
+    song = 60 + (SECONDS / 0.5).astype(int) % 8
+    singing = sung(song, song + 1)
+    assert singing.score < 5 and singing.bias_cents == pytest.approx(100, abs=1)
+
+
 def test_a_note_late_is_wrong():
     assert sung(SONG, melody(SECONDS - 0.5)).score < 40
 

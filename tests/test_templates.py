@@ -12,13 +12,17 @@ import signals
 import soundfile
 from scipy.optimize import minimize, nnls
 
+from rtsep import Engine, separate
 from rtsep.dsp import stft
 from rtsep.errors import BadInput, Unavailable
 from rtsep.learn import learn_files
 from rtsep.offline import factorize
 from rtsep.offline import learn as learning
+from rtsep.offline.beside import completed, unknown_beside
+from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.factorize import METHODS
 from rtsep.offline.learn import learn, learn_blind, magnitudes
+from rtsep.offline.render import separate_files
 from rtsep.settings import MODES, Settings
 from rtsep.templates import KITS, Templates, check_names, harmonic_templates, load, onset_templates
 
@@ -732,7 +736,156 @@ def test_the_command_wants_a_name_for_each_recording(tmp_path):
             learn_files([recording], str(tmp_path / "a"), settings=Settings())
 
 
+@pytest.mark.parametrize(
+    "more, sentence",
+    (
+        (
+            dict(parts=3, method="snpa"),
+            r"method snpa is for recordings of parts alone, and a mix is taken apart by nmf",
+        ),
+        (dict(parts=3, method="nonsense"), r"unknown method 'nonsense'"),
+        (dict(parts=3, method="kmeans"), r"did you mean 'k-means'"),
+        (dict(scores=["a.mid"], method="nmf"), r"method nmf .*, and pitches are learned by their score"),
+        (dict(scores=["a.mid"], method="nonsense"), r"unknown method 'nonsense'"),
+        (dict(scores=["a.mid"], components=4), r"4 components, but of each pitch there is one: leave --components out"),
+        (dict(method="nonsense"), r"unknown method 'nonsense'"),
+    ),
+)
+def test_what_does_not_apply_to_a_way_of_learning_is_refused(tmp_path, more, sentence):
+    soundfile.write(tmp_path / "a.wav", band(100, 7000), RATE)
+    recording = str(tmp_path / "a.wav") if "parts" in more else f"a={tmp_path / 'a.wav'}"
+    with pytest.raises(BadInput, match=sentence):
+        learn_files([recording], str(tmp_path / "out"), settings=Settings(), **more)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mix_is_taken_apart_by_the_method_that_does_it_when_that_is_named(tmp_path):
+    soundfile.write(tmp_path / "mix.wav", band(100, 7000), RATE)
+    for name, method in (("a", None), ("b", "nmf")):
+        mix, out = str(tmp_path / "mix.wav"), str(tmp_path / name)
+        learn_files([mix], out, settings=Settings(), parts=2, components=2, method=method)
+    assert np.array_equal(load(tmp_path / "a").spectra, load(tmp_path / "b").spectra)
+
+
+# What sounds beside the parts
+
+
+def strokes(low, high, period_s, seed):
+    """Five seconds of strokes in a band of noise."""
+    since = np.arange(5 * RATE) / RATE % period_s
+    return (band(low, high, 5, seed=seed) * np.exp(-since / 0.06)[:, np.newaxis]).astype(np.float32)
+
+
+DRUMS = {"kick": (60, 300, 0.5), "snare": (700, 2500, 0.37), "hat": (3500, 7000, 0.23)}
+
+
+@pytest.fixture
+def drums(tmp_path):
+    """Drums, each in a file of its own, and all together in mix.wav."""
+    made = {name: strokes(*shape, seed) for seed, (name, shape) in enumerate(DRUMS.items(), 1)}
+    for name, sound in (*made.items(), ("mix", sum(made.values()))):
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE, subtype="FLOAT")
+    return made
+
+
+def learned(folder, *names, **more):
+    learn_files([f"{name}={folder / name}.wav" for name in names], str(folder / "kit"), settings=Settings(), **more)
+    return load(folder / "kit")
+
+
+def separated(folder, templates, mode="balanced"):
+    """The stems of mix.wav, and what was told."""
+    settings = Settings(mode, templates=templates)
+    (report,) = separate_files([folder / "mix.wav"], folder / "out", settings=settings, force=True)
+    assert report.error is None
+    paths = [path for path in report.written if path.suffix == ".wav"]
+    return {path.stem: soundfile.read(path, dtype="float32", always_2d=True)[0] for path in paths}, report.warnings
+
+
+def test_of_a_part_that_was_recorded_alone_what_sounds_beside_it_is_learned_from_the_file(drums, tmp_path, capsys):
+    """It used to be the mix."""
+    kit = learned(tmp_path, "snare")
+    told = capsys.readouterr().err
+    assert "nothing is known of what may sound beside snare" in told and "rest=FILE" in told
+    stems, warnings = separated(tmp_path, kit)
+    (warning,) = warnings
+    assert f"what sounds beside snare was learned from {tmp_path / 'mix.wav'} itself" in warning
+    mix = sum(drums.values())
+    np.testing.assert_allclose(sum(stems.values()), mix, atol=1e-6)
+    assert si_sdr(drums["snare"], stems["snare"]) > si_sdr(drums["snare"], mix) + 10
+    array = separate(mix, sample_rate=RATE, settings=Settings("balanced", templates=kit))
+    np.testing.assert_allclose(array["snare"], stems["snare"], atol=1e-4)
+
+
+def test_where_all_that_sounds_is_known_nothing_is_learned_beside_it(drums, tmp_path):
+    kit = learned(tmp_path, *DRUMS, splits="mix")
+    assert kit.parts == (*DRUMS, "rest") and kit.guesses_rest
+    settings = Settings("balanced", templates=kit)
+    assert completed(settings, sum(drums.values()), RATE) is settings
+    for silent in (np.zeros((RATE, 1), np.float32), np.zeros((0, 1), np.float32), np.full((RATE, 1), np.nan)):
+        assert completed(settings, silent, RATE) is settings
+    stems, warnings = separated(tmp_path, kit)
+    assert warnings == () and all(si_sdr(drums[name], stems[name]) > 10 for name in DRUMS)
+
+
+@pytest.mark.parametrize("missing", DRUMS)
+def test_a_drum_that_was_not_in_the_sound_check_goes_to_no_other(drums, tmp_path, missing):
+    kit = learned(tmp_path, *(name for name in DRUMS if name != missing), splits="mix")
+    stems, _ = separated(tmp_path, kit)
+    for name in kit.parts[:-1]:
+        assert si_sdr(drums[name], stems[name]) > 10, name
+    left = sum(stems[name] for name in stems if name not in kit.parts)
+    assert si_sdr(drums[missing], left) > 5
+
+
+def test_a_recording_of_what_sounds_beside_a_part_may_be_named(drums, tmp_path, capsys):
+    soundfile.write(tmp_path / "rest.wav", drums["kick"] + drums["hat"], RATE, subtype="FLOAT")
+    kit = learned(tmp_path, "rest", "snare")
+    assert kit.parts == ("snare", "rest") and kit.splits == "mix" and not kit.guesses_rest
+    assert "nothing is known" not in capsys.readouterr().err
+    stems, warnings = separated(tmp_path, kit)
+    assert warnings == () and si_sdr(drums["snare"], stems["snare"]) > 15
+    with pytest.raises(BadInput, match="rest is what is left of the mix, and harmony is to be split"):
+        learned(tmp_path, "rest", "snare", splits="harmony", force=True)
+
+
+def test_templates_of_a_stem_get_a_rest_when_they_are_to_split_the_mix(drums, tmp_path):
+    kit = learned(tmp_path, "kick", "hat")
+    assert kit.parts == ("kick", "hat") and not kit.guesses_rest
+    wide = kit.with_rest()
+    assert wide.parts == ("kick", "hat", "rest") and wide.splits == "mix" and wide.guesses_rest
+    assert wide.with_rest().parts == wide.parts
+    settings = Settings(templates=wide)
+    assert settings.ahead and unknown_beside(settings).startswith(
+        "nothing is known of what may sound beside kick, hat,"
+    )
+    assert unknown_beside(Settings(templates=kit)) is None and unknown_beside(Settings()) is None
+
+
 # The shipped kit
+
+
+@pytest.mark.parametrize("kit", KITS)
+def test_kits_and_files_go_by_name_in_settings(kit, tmp_path):
+    settings = Settings(templates=kit)
+    assert settings.parts == load(KITS[kit]).parts and Engine(settings).stems == settings.stems
+    load(KITS[kit]).save(tmp_path / "own")
+    for path in (tmp_path / "own", str(tmp_path / "own")):
+        assert Settings("quality", templates=path).parts == settings.parts
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    (
+        ("drum", "unknown kit 'drum': did you mean 'drums'"),
+        ("none.rtsep", "there is no file none.rtsep: make it with rtsep learn"),
+        (3, "templates are 3: give Templates, the name of a kit, or a path"),
+        (["drums"], r"templates are \['drums'\]: give"),
+    ),
+)
+def test_what_is_no_kit_and_no_file_is_refused_by_settings(name, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        Settings(templates=name)
 
 
 def test_the_kit_that_comes_along_is_one_of_drums():

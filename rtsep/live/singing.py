@@ -1,23 +1,41 @@
 """How well a singer follows the song: the pitch of both compared, a score, and whether the guide voice is needed.
 
-The rule. Each moment at which the singer sounds is compared with the pitches that the song has within 0.12 s of it,
-and the nearest in any octave counts: so early or late is not wrong. What counts at a moment of the song is the
-median of these errors over 0.2 s, about one cycle of a vibrato, which is thereby judged by its center, where its
-pitch is heard (Shonle and Horan, "The pitch of vibrato tones", J. Acoust. Soc. Am., 1980); and a consonant between
-two vowels is no silence. Full marks are given within 25 cents, none beyond 100, and linearly less in between; none for
-silence. The score is the mean of the marks over the time in which the song has a lead, in percent: a quarter tone off
-all the time scores 67, a random melody about 15. Judgements come 0.22 s after the sound.
+The rule. Each moment at which the singer sounds is compared with the pitch that the song has at that moment, in any
+octave. Early or late by up to 0.12 s is not wrong: where the singer is more than 50 cents from how far off the last
+seconds were, the note before or after may be meant, and of the song's pitches within 0.12 s that counts which fits that
+best. (The nearest one would be too kind: whoever is sharp would be compared with whatever the song has above.) What
+counts at a moment of the song is the median of these errors over 0.2 s, about one cycle of a vibrato, which is thereby
+judged by its center, where its pitch is heard (Shonle and Horan, "The pitch of vibrato tones", J. Acoust. Soc. Am.,
+1980); and a consonant between two vowels is no silence. Full marks are given within 25 cents, none beyond 100, and
+linearly less in between; none for silence. The score is the mean of the marks over the time in which the song has a
+lead, in percent: a quarter tone off all the time scores 67, a random melody about 13. Judgements come 0.22 s after the
+sound.
+
+What is to be mended is told for the whole: by how much the singer is late is where song and singer differ most
+steadily, and how sharp, the median of what they then differ by.
+
+Measured on six songs with made singers who follow the true lead 0, 15, 30, 60 or 100 cents sharp: they are told +1,
++16, +31, +60 and +101 cents and score 85, 85, 79, 47 and 6, or 99, 99, 93, 54 and 2 where the song's pitch is given
+and not heard in it. Who is 0.1, 0.2 or 0.3 s late is told just that, and scores 84, 74 and 59.
 """
 
 import math
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
 _TOLERANCE_S = 0.12  # how early or late a singer may be
 _CENTER_S = 0.1  # either side of a moment, for the median
+_SAME_CENTS = 50.0  # farther from how the singer has been of late, another note may be meant
+_OF_LATE, _FEW = 100, 10  # moments of singing: two seconds, and what tells nothing yet
+_LATEST_S, _STEP_S = 0.5, 0.02  # of what is told of early and late
+_STEADIER = 0.9  # than without a shift, or there is none
+_TOLD_LATE_S = 0.05
 _FULL_CENTS, _NONE_CENTS = 25.0, 100.0
 _LEAST_S = 1.0  # of lead, before there is a score
 _SURE_S = 0.2  # sung on pitch, and the guide may rest
@@ -90,8 +108,9 @@ class Singing:
         self.singer_hz: list[float] = []
         self.errors: list[float] = []
         self.on_pitch = False
-        self._distances: list[float] = []  # of each moment: the singer from the nearest pitch of the song
-        self._start = 0  # of what was heard without a jump
+        self._distances: list[float] = []  # of each moment: the singer from the pitch of the song that is meant
+        self._lately: deque[float] = deque(maxlen=_OF_LATE)  # the singer from the song at the same moment
+        self._starts = [0]  # of all that was heard without a jump
         self._lead_s = self._marks_s = self._hit_s = self._silent_s = 0.0
         self._sure_s = self._lost_s = 0.0
 
@@ -103,7 +122,7 @@ class Singing:
         """
         if self.times and not 0 < time_s - self.times[-1] < _JUMP_S:
             self._judge(math.inf)
-            self._start = len(self.times)
+            self._starts.append(len(self.times))
         self.times.append(time_s)
         self.song_hz.append(song_hz)
         self.singer_hz.append(singer_hz)
@@ -112,25 +131,37 @@ class Singing:
     def _judge(self, now_s: float) -> None:
         """Judge the moments whose surroundings have been heard by `now_s`."""
         while (i := len(self._distances)) < len(self.times) and self.times[i] + _TOLERANCE_S <= now_s:
-            near = [song for song in self.song_hz[self._around(i, _TOLERANCE_S)] if song > 0]
-            singer = self.singer_hz[i]
-            distances = [cents_between(singer, song) for song in near] if singer > 0 else []
-            self._distances.append(min(distances, key=abs, default=math.nan))
+            self._distances.append(self._distance(i))
         while (i := len(self.errors)) < len(self.times) and self.times[i] + _TOLERANCE_S + _CENTER_S <= now_s:
             around = sorted(error for error in self._distances[self._around(i, _CENTER_S)] if error == error)
             # One of them, for the mean of two may be right where both are half an octave off.
             error = around[len(around) // 2] if around and self.song_hz[i] > 0 else math.nan
             self.errors.append(error)
             if self.song_hz[i] > 0:
-                lasted = self.times[i] - self.times[i - 1] if i > self._start else 0.0
+                lasted = self.times[i] - self.times[i - 1] if i > self._starts[-1] else 0.0
                 self._count(lasted, error, self.singer_hz[i] > 0)
+
+    def _distance(self, i: int) -> float:
+        """How far the singer is at the moment `i` from the pitch of the song that is meant; NaN without one."""
+        song, singer = self.song_hz[i], self.singer_hz[i]
+        near = [hertz for hertz in self.song_hz[self._around(i, _TOLERANCE_S)] if hertz > 0]
+        if not (singer > 0 and near):
+            return math.nan
+        usual = median(self._lately) if len(self._lately) >= _FEW else 0.0
+        usual = min(max(usual, -_NONE_CENTS), _NONE_CENTS)
+        if song > 0:
+            now = cents_between(singer, song)
+            self._lately.append(now)
+            if abs(now - usual) <= _SAME_CENTS:
+                return now
+        return min((cents_between(singer, hertz) for hertz in near), key=lambda distance: abs(distance - usual))
 
     def _around(self, i: int, reach_s: float) -> slice:
         """The moments within `reach_s` of the moment `i`."""
         low, high = self.times[i] - reach_s, self.times[i] + reach_s
         return slice(
-            bisect_left(self.times, low, self._start),
-            bisect_right(self.times, high, self._start),
+            bisect_left(self.times, low, self._starts[-1]),
+            bisect_right(self.times, high, self._starts[-1]),
         )
 
     def _count(self, seconds: float, error: float, sounds: bool) -> None:
@@ -162,16 +193,41 @@ class Singing:
     @property
     def median_cents(self) -> float:
         """Median size of the errors where the singer sounds; NaN before there is one."""
-        return self._median(np.abs(self.errors))
+        errors = np.abs([error for error in self.errors if error == error])
+        return float(np.median(errors)) if len(errors) else math.nan
 
     @property
     def bias_cents(self) -> float:
-        """Median of the errors, positive if the singer is sharp; NaN before there is one."""
-        return self._median(np.array(self.errors))
+        """How sharp the singer is on the whole, once early or late is taken off; NaN before something was sung."""
+        return self._on_the_whole()[1]
 
-    def _median(self, errors: np.ndarray) -> float:
-        errors = errors[~np.isnan(errors)]
-        return float(np.median(errors)) if len(errors) else math.nan
+    @property
+    def late_s(self) -> float:
+        """By how much the singer is late on the whole, early negative; 0 if that cannot be told."""
+        return self._on_the_whole()[0]
+
+    def _on_the_whole(self) -> tuple[float, float]:
+        """`late_s` and `bias_cents`."""
+        heard = [self._differences(0.0)]
+        if len(heard[0]) * _STEP_S >= _LEAST_S:
+            shifts = _STEP_S * np.arange(-round(_LATEST_S / _STEP_S), round(_LATEST_S / _STEP_S) + 1)
+            heard = [self._differences(float(shift)) for shift in shifts]
+            spreads = np.array([_spread(each) for each in heard])
+            zero, best = len(shifts) // 2, int(spreads.argmin())
+            best = best if spreads[best] < _STEADIER * spreads[zero] else zero
+            return float(shifts[best]), _center(heard[best])
+        return 0.0, _center(heard[0])
+
+    def _differences(self, late_s: float) -> np.ndarray:
+        """How far above the song the singer is, `late_s` later, at all moments at which both sound, in cents."""
+        found = [np.zeros(0)]
+        for start, end in pairwise([*self._starts, len(self.times)]):
+            times, song, singer = (np.array(part[start:end]) for part in (self.times, self.song_hz, self.singer_hz))
+            if len(times):
+                later = np.rint(np.interp(times + late_s, times, np.arange(len(times)), -1, -1)).astype(int)
+                both = (later >= 0) & (song > 0) & (singer[later] > 0)
+                found.append((1200 * np.log2(singer[later[both]] / song[both]) + 600) % 1200 - 600)
+        return np.concatenate(found)
 
     def summary(self) -> str:
         """The figures, in a few lines."""
@@ -183,11 +239,14 @@ class Singing:
             f"lead     {self._lead_s:.1f} s, of which {self.hit_rate * 100:.0f} % within {self.within_cents:g} cents "
             f"and {self._silent_s / self._lead_s * 100:.0f} % silent",
         ]
-        if not math.isnan(self.bias_cents):
+        late_s, bias_cents = self._on_the_whole()
+        if not math.isnan(bias_cents):
             lines.append(
-                f"pitch    median error {self.median_cents:.0f} cents, on the whole {self.bias_cents:+.0f} cents "
+                f"pitch    median error {self.median_cents:.0f} cents, on the whole {bias_cents:+.0f} cents "
                 "(+ sharp, - flat)"
             )
+        if abs(late_s) >= _TOLD_LATE_S:
+            lines.append(f"time     on the whole {abs(late_s):.2f} s {'late' if late_s > 0 else 'early'}")
         return "\n".join(lines)
 
     def picture(self, path: str | Path) -> None:
@@ -227,3 +286,19 @@ class Singing:
         axes[-1, 0].set_xlabel("seconds")
         figure.savefig(path, dpi=90)
         pyplot.close(figure)
+
+
+def _spread(differences: np.ndarray) -> float:
+    """How unsteady `differences` in cents are: the mean distance from their median, those beyond 100 as 100."""
+    if not len(differences):
+        return _NONE_CENTS
+    away = np.abs((differences - np.median(differences) + 600) % 1200 - 600)
+    return float(np.minimum(away, _NONE_CENTS).mean())
+
+
+def _center(differences: np.ndarray) -> float:
+    """The median of `differences` in cents without those that are of another note."""
+    if not len(differences):
+        return math.nan
+    middle = np.median(differences)
+    return float(np.median(differences[np.abs(differences - middle) <= _NONE_CENTS]))

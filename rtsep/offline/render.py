@@ -22,10 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from .. import disk
 from ..engine import Engine, process, room
 from ..errors import BadInput, Unavailable, unknown
+from ..idle import refuse_idle
 from ..settings import MOST_CHANNELS, Settings
 from ..templates import Templates
 from . import notes as rolls
 from . import score as scores
+from .beside import completed, completed_by_file, unknown_beside
 from .files import BLOCK, FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, encoded, load, name_of, sum_of
 
 _TABLE, _MIDI, _ROLL = ("f0", "csv"), ("notes", "mid"), ("notes", "svg")  # what is no sound among the outputs
@@ -83,7 +85,8 @@ def separate(
     stems : which of `Settings.stems` and `Settings.groups` to return; if left out, stems that add up to the source
     parameters : values by the ids of PARAMETERS, as {"hpss.separation": 2}
     mix : whether to return "mix" too: the stems as the faders of `parameters` weigh them
-    score : where alone the melody is looked for: a MIDI or CSV file, or an array as for `Engine.prepare`
+    score : where alone the melody is looked for: a file of those that `rtsep.offline.score.load` reads, or an array as
+        for `Engine.prepare`
 
     Returns
     -------
@@ -96,7 +99,7 @@ def separate(
     settings = settings or Settings(mode=mode)
     names = _names(stems, mix, settings)
     sound, rate, shape = _sound(source, sample_rate)
-    engine = _engine(settings, parameters)
+    engine = _engine(completed(settings, sound, rate), parameters)
     engine.prepare(sample_rate=rate, channels=sound.shape[1], score=_score(score))
     results = {name: np.empty(sound.shape, np.float32) for name in names}
     done = dict.fromkeys(names, 0)
@@ -249,7 +252,11 @@ def separate_files(
             with ExitStack() as stack:
                 reader = RawReader(sys.stdin.buffer, *raw) if source == PIPE else Reader(source)
                 stack.enter_context(reader)
-                engine = _engine(settings, parameters)
+                if source == PIPE:
+                    known, beside = settings, unknown_beside(settings)
+                else:
+                    known, beside = completed_by_file(settings, source)
+                engine = _engine(known, parameters)
                 engine.prepare(sample_rate=reader.sample_rate, channels=reader.channels, score=regions)
                 writers: dict[str, Writer | RawWriter] = {}
                 track: list[Sound] = []
@@ -290,9 +297,9 @@ def separate_files(
             return Report(source, (), (), error)
         except OSError as error:  # a disk or a network that fails amid reading
             return Report(source, (), (), Unavailable(f"cannot read {source}: {error.strerror or error}."))
-        warnings = [part.warning for part in (reader, *writers.values()) if part.warning]
         misfit = scores.fits(regions, done / reader.sample_rate) if regions is not None else None
-        warnings += [misfit] if misfit else []
+        told = [*(part.warning for part in (reader, *writers.values())), misfit, beside]
+        warnings = [sentence for sentence in told if sentence]
         return Report(source, tuple(outputs.values()) if folder != PIPE else (), tuple(warnings), None)
 
     begin()
@@ -353,6 +360,7 @@ def _score(score: ArrayLike | Name | None) -> NDArray[np.float32] | None:
 def _engine(settings: Settings, parameters: Mapping[str, float | str] | None) -> Engine:
     engine = Engine(settings)
     engine.parameters.update(parameters or {})
+    refuse_idle(parameters or {}, settings)
     return engine
 
 

@@ -1,4 +1,4 @@
-"""Scores: where the melody of a song may lie, step by step, from a MIDI file or a table of pitches or notes.
+"""Scores: where the melody of a song may lie, step by step, from a file of notes or a table of pitches.
 
 A score narrows the search of whoever follows a melody: in each step of 10 ms its F0 lies between two frequencies, or
 there is none. Where several notes sound at once the highest is the melody, the "skyline" of Uitdenbogerd and Zobel,
@@ -8,38 +8,30 @@ one begins, here it sounds on.
 Who separates by a score wants every note instead: `notes_of`.
 """
 
-import csv
-import io
 import os
 import re
-from bisect import bisect
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import mido
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
+from . import notation, smf
+from .part import VELOCITY, Part, Rows
+from .tables import Table
 
 STEP_S = 0.01
 """Seconds from one step of a score to the next: step t reaches from t * STEP_S to (t + 1) * STEP_S."""
 
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, 5000.0
 _LONGEST_S = 6 * 3600.0
-_COARSEST_CURVE_S = 0.05  # between pitches; what is coarser and has three columns without names is notes
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _BRIEF = 0.1  # a part that sounds less than this share of the longest is no melody
-_MIDI = (".mid", ".midi")
-_DRUMS = 9  # MIDI channel, from 0
-_SUSTAIN, _DOWN = 64, 64  # the controller of the pedal, and the value from which it is down
+_MIDI, _XML, _TEXT = (".mid", ".midi", ".kar", ".rmi"), (".musicxml", ".xml", ".mxl"), (".csv", ".tsv", ".txt")
 _MELODY = re.compile(r"\b(melod|vocal|voice|lead|sing)", re.IGNORECASE)
-_FORMS = "time_s,f0_hz or onset_s,duration_s (or offset_s),pitch_hz (or midi)"
-
-_Table = NDArray[np.float64]
 _Region = tuple[float, float, float, float]  # start and end in seconds, lowest and highest pitch in Hz
 
 
@@ -50,13 +42,7 @@ class Note(NamedTuple):
     duration_s: float  # as long as it sounds: the sustain pedal prolongs it
     pitch: int  # MIDI number, 60 for C4
     track: str = ""  # name of its track, or "channel 1" in a MIDI file of one track
-    velocity: int = 64  # 1 to 127
-
-
-class _Part(NamedTuple):
-    number: int  # of the track or channel, from 1
-    name: str
-    notes: _Table  # (notes, 4) onset and end in seconds, pitch in Hz, velocity
+    velocity: int = VELOCITY  # 1 to 127
 
 
 def load(
@@ -73,36 +59,32 @@ def load(
 
     Parameters
     ----------
-    path : a MIDI file (.mid, .midi), or a table (.csv) with the columns time_s, f0_hz (0: none) for a curve, or
-        onset_s, duration_s or offset_s, pitch_hz or midi for notes; other columns are ignored. A table without
-        names holds time and pitch, or onset, pitch in Hz and duration.
-    track : of a MIDI file: the name or a unique part of it, or the number from 1 (of the channel, if there is but
-        one track); None takes the one most like a melody: by its name, else one note at a time and high
+    path : a MIDI file (.mid, .midi, .kar, .rmi), MusicXML (.musicxml, .xml, .mxl; needs music21), a song for UltraStar
+        (.txt), or a table (.csv, .tsv, .txt) with the columns time_s, f0_hz (0: none) for a curve, or onset_s,
+        duration_s or offset_s, pitch_hz or midi for notes; other columns are ignored. A table without names holds time
+        and pitch, or onset, pitch in Hz and duration.
+    track : of a file that has several: the name or a unique part of it, or the number from 1 (in a MIDI file with one
+        track, of the channel); None takes the one most like a melody: by its name, else one note at a time and high
     tolerance_s : seconds, 0 to 10
     tolerance_cents : to both sides of each pitch, 0 to 1200
 
     Raises
     ------
-    BadInput : for what is not there, neither MIDI nor a table, without notes or the track, or for impossible values.
+    BadInput : for what is not there, no score, without notes or the track, or for impossible values.
+    Unavailable : for MusicXML without music21.
     """
     path = Path(path)
     if not 0 <= tolerance_s <= 10:
         raise BadInput(f"tolerance_s is {tolerance_s}: it must lie between 0 and 10 s.")
     if not 0 <= tolerance_cents <= 1200:
         raise BadInput(f"tolerance_cents is {tolerance_cents}: it must lie between 0 and 1200.")
-    content = _content(path)
-    if _is_midi(path):
-        notes = _choose(_parts(path, content), track, path).notes[:, :3]
-        regions = _widened(_checked_notes(notes, path), tolerance_s)
-    elif track is not None:
+    score = _read(path)
+    if isinstance(score, Table) and track is not None:
         raise BadInput(f"{path} has no tracks such as {track!r}: leave the track out, or name a MIDI file.")
+    if isinstance(score, Table) and score.is_curve:
+        regions = _curve(*score.curve(), path, tolerance_s, tolerance_cents)
     else:
-        table = _table(path, content)
-        if "f0_hz" in table[0]:
-            curve = _column(table, path, "time_s"), _column(table, path, "f0_hz")
-            regions = _curve(*curve, path, tolerance_s, tolerance_cents)
-        else:
-            regions = _widened(_checked_notes(_notes(table, path), path), tolerance_s)
+        regions = _widened(_choose(_parts(score, path), track, path).notes, tolerance_s)
     return _hull(regions, tolerance_cents)
 
 
@@ -111,30 +93,20 @@ def notes_of(path: str | os.PathLike[str]) -> list[Note]:
 
     Parameters
     ----------
-    path : a MIDI file (.mid, .midi), or a table (.csv) with the columns onset_s, duration_s or offset_s, pitch_hz or
-        midi, and perhaps velocity; its pitches are rounded to semitones, and it is one track without a name
+    path : any of those of `load` but a curve; a table is one track without a name, its pitches rounded to semitones
 
     Raises
     ------
-    BadInput : for what is not there, neither MIDI nor a table, without notes, or for impossible values.
+    BadInput : for what is not there, no score, without notes, or for impossible values.
+    Unavailable : for MusicXML without music21.
     """
     path = Path(path)
-    content = _content(path)
-    if _is_midi(path):
-        parts = _parts(path, content, pedal=True)
-        if not parts:
-            raise BadInput(f"{path} holds no notes but drums: is it the right file?")
-    else:
-        table = _table(path, content)
-        if "f0_hz" in table[0]:
-            raise BadInput(f"{path} is a curve of pitches: notes have onset_s, duration_s and pitch_hz.")
-        notes = _notes(table, path)
-        strong = "velocity" in table[0]
-        velocity = _column(table, path, "velocity") if strong else np.full(len(notes), Note._field_defaults["velocity"])
-        parts = [_Part(1, "", np.column_stack([notes, velocity]))]
+    score = _read(path, pedal=True)
+    if isinstance(score, Table) and score.is_curve:
+        raise BadInput(f"{path} is a curve of pitches: notes have onset_s, duration_s and pitch_hz.")
     found = []
-    for part in parts:
-        for onset, end, pitch, velocity in _checked_notes(part.notes, path):
+    for part in _parts(score, path):
+        for onset, end, pitch, velocity in part.notes:
             midi = round(69 + 12 * np.log2(pitch / 440))
             found.append(Note(float(onset), float(end - onset), midi, part.name, int(velocity)))
     return sorted(found)
@@ -165,20 +137,28 @@ def fits(score: NDArray[np.float32], duration_s: float) -> str | None:
     return f"The score ends after {end:.1f} s, the song after {duration_s:.1f} s: is it the score of this song?"
 
 
-def _content(path: Path) -> bytes:
-    """What is in the file of a score; `BadInput` unless its name says that it is one."""
-    if path.suffix.lower() not in (*_MIDI, ".csv"):
-        raise BadInput(f"{path} is no score: name a .mid, .midi or .csv file.")
+def _read(path: Path, *, pedal: bool = False) -> list[Part] | Table:
+    """The parts of a score, or the table that it is; with `pedal`, the notes of a MIDI file last as long as they sound.
+
+    `BadInput` unless its name says that it is one.
+    """
+    kind = path.suffix.lower()
+    if kind not in (*_MIDI, *_XML, *_TEXT):
+        raise BadInput(
+            f"{path} is no score: name a MIDI file (.mid), a table (.csv), MusicXML (.musicxml, .mxl) or a song for "
+            "UltraStar (.txt)."
+        )
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise BadInput(f"there is no file {path}: check the name of the score.") from None
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}.") from error
-
-
-def _is_midi(path: Path) -> bool:
-    return path.suffix.lower() in _MIDI
+    if kind in _MIDI:
+        return smf.parts(path, content, pedal=pedal)
+    if kind in _XML:
+        return notation.musicxml(path)
+    return notation.ultrastar(path, content) if notation.is_ultrastar(content) else Table(path, content)
 
 
 def _hull(regions: Iterable[_Region], tolerance_cents: float) -> NDArray[np.float32]:
@@ -204,11 +184,11 @@ def _after(time_s: float) -> int:
     return int(np.ceil(time_s / STEP_S - 1e-6))
 
 
-def _widened(notes: _Table, tolerance_s: float) -> list[_Region]:
-    """Regions of the highest of `notes` (onset, end, pitch) at each time, longer by `tolerance_s` at both ends."""
+def _widened(notes: Rows, tolerance_s: float) -> list[_Region]:
+    """Regions of the highest of `notes` (those of a part) at each time, longer by `tolerance_s` at both ends."""
     ends = np.maximum(notes[:, 1], notes[:, 0] + STEP_S)
     skyline = np.zeros(_after(ends.max()))
-    for (onset, _, pitch), end in zip(notes, ends, strict=True):
+    for (onset, _, pitch, _), end in zip(notes, ends, strict=True):
         steps = skyline[_first(onset) : _after(end)]
         np.maximum(steps, pitch, out=steps)
     edges = [0, *(np.flatnonzero(np.diff(skyline)) + 1), len(skyline)]
@@ -219,10 +199,10 @@ def _widened(notes: _Table, tolerance_s: float) -> list[_Region]:
     ]
 
 
-def _curve(times: _Table, pitches: _Table, path: Path, tolerance_s: float, tolerance_cents: float) -> list[_Region]:
+def _curve(times: Rows, pitches: Rows, path: Path, tolerance_s: float, tolerance_cents: float) -> list[_Region]:
     """Regions of a curve, its `pitches` 0 for none: each holds to the next one, and over a gap if it goes on."""
     _check_times(times, path, strictly=True)
-    _check_pitches(pitches[pitches != 0], path)
+    pitches = np.where(_audible(pitches, path), pitches, 0)
     spacing = float(np.median(np.diff(times))) if len(times) > 1 else STEP_S
     ends = np.minimum(np.append(times[1:], np.inf), times + 1.5 * spacing)
     ends[-1] = times[-1] + spacing
@@ -236,68 +216,27 @@ def _curve(times: _Table, pitches: _Table, path: Path, tolerance_s: float, toler
     return regions
 
 
-def _table(path: Path, content: bytes) -> tuple[list[str], _Table]:
-    """Names of the columns, and the numbers of a CSV file (rows, columns); nan for what is no number."""
-    try:
-        lines = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"))) if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error):
-        raise BadInput(f"{path} is no table that can be read: save it as CSV in UTF-8.") from None
-    if not lines:
-        raise BadInput(f"{path} is empty.")
-    width = len(lines[0])
-    rows = np.array([[_number(cell) for cell in (row + [""] * width)[:width]] for row in lines])
-    if np.isnan(rows[0, 0]):
-        return [name.strip().lower() for name in lines[0]], rows[1:]
-    coarse = len(rows) == 1 or np.median(np.diff(rows[:, 0])) >= _COARSEST_CURVE_S
-    return ["onset_s", "pitch_hz", "duration_s"] if width == 3 and coarse else ["time_s", "f0_hz"], rows
+def _parts(score: list[Part] | Table, path: Path) -> list[Part]:
+    """The parts with their notes that can be heard as pitches: key switches cannot, and make no score useless."""
+    parts = [Part(1, "", score.notes())] if isinstance(score, Table) else score
+    if not parts:
+        raise BadInput(f"{path} holds no notes but drums: is it the right file?")
+    audible = _audible(np.concatenate([part.notes[:, 2] for part in parts]), path)
+    masks = np.split(audible, np.cumsum([len(part.notes) for part in parts])[:-1])
+    heard = [(part, mask) for part, mask in zip(parts, masks, strict=True) if mask.any()]
+    return [part._replace(notes=_checked(part.notes[mask], path)) for part, mask in heard]
 
 
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return np.nan
-
-
-def _column(table: tuple[list[str], _Table], path: Path, *names: str) -> _Table:
-    """The column of a table (names, rows) that has one of `names`."""
-    columns, rows = table
-    found = [columns.index(name) for name in names if name in columns]
-    if not found or found[0] >= rows.shape[1]:
-        raise BadInput(f"{path} has no column {' or '.join(names)}: the columns must be {_FORMS}.")
-    column = rows[:, found[0]]
-    if not len(column):
-        raise BadInput(f"{path} holds no notes: is it the right file?")
-    if not np.isfinite(column).all():
-        number = np.flatnonzero(~np.isfinite(column))[0] + 1
-        raise BadInput(f"{path} has no number for {columns[found[0]]} in its row {number}: mend or remove the row.")
-    return column
-
-
-def _notes(table: tuple[list[str], _Table], path: Path) -> _Table:
-    """Notes (onset, end, pitch) of a table (names, rows)."""
-    onsets = _column(table, path, "onset_s", "start_s")
-    ends = _column(table, path, "duration_s", "offset_s", "end_s")
-    pitches = _column(table, path, "pitch_hz", "midi")
-    ends = onsets + ends if "duration_s" in table[0] else ends
-    return np.stack([onsets, ends, pitches if "pitch_hz" in table[0] else _hertz(pitches)], 1)
-
-
-def _hertz(midi: _Table) -> _Table:
-    return 440 * 2 ** ((np.clip(midi, -999, 999) - 69) / 12)
-
-
-def _checked_notes(notes: _Table, path: Path) -> _Table:
+def _checked(notes: Rows, path: Path) -> Rows:
     if (notes[:, 1] < notes[:, 0]).any():
         late = notes[notes[:, 1] < notes[:, 0]][0, 0]
         raise BadInput(f"in {path} a note ends before it begins at {late:g} s: mend or remove it.")
     _check_times(notes[:, 0], path)
     _check_times(np.sort(notes[:, 1]), path)
-    _check_pitches(notes[:, 2], path)
     return notes
 
 
-def _check_times(times: _Table, path: Path, strictly: bool = False) -> None:
+def _check_times(times: Rows, path: Path, strictly: bool = False) -> None:
     """Raise for times (points,) below 0, beyond any song or not in order; `strictly`: nor twice the same."""
     if times.min() < 0:
         raise BadInput(f"{path} has a time of {times.min():g} s: times count from the start of the song, 0.")
@@ -310,107 +249,21 @@ def _check_times(times: _Table, path: Path, strictly: bool = False) -> None:
         raise BadInput(f"in {path} the time {after:g} s follows {before:g} s: times must ascend.")
 
 
-def _check_pitches(pitches: _Table, path: Path) -> None:
-    if not len(pitches):
+def _audible(pitches: Rows, path: Path) -> NDArray[np.bool_]:
+    """Which of `pitches` in Hz (0 for none) a melody can have; raises if that is none."""
+    audible: NDArray[np.bool_] = (pitches >= _LOWEST_HZ) & (pitches <= _HIGHEST_HZ)
+    if not pitches.any():
         raise BadInput(f"{path} holds no notes: is it the right file?")
-    wrong = pitches[(pitches < _LOWEST_HZ) | (pitches > _HIGHEST_HZ)]
-    if len(wrong):
+    if not audible.any():
+        wrong = pitches[pitches != 0][0]
         raise BadInput(
-            f"{path} has a pitch of {wrong[0]:g} Hz: it must lie between {_LOWEST_HZ:g} and {_HIGHEST_HZ:g} Hz."
+            f"{path} has a pitch of {wrong:g} Hz: it must lie between {_LOWEST_HZ:g} and {_HIGHEST_HZ:g} Hz."
         )
+    return audible
 
 
-def _parts(path: Path, content: bytes, *, pedal: bool = False) -> list[_Part]:
-    """The tracks of a MIDI file that have notes other than drums; of a file with one track, its channels.
-
-    With `pedal` notes end when they fall silent, else when the key is let go.
-    """
-    try:
-        song = mido.MidiFile(file=io.BytesIO(content), clip=True)
-    except Exception as error:  # of many kinds, some of them only in damaged files
-        raise BadInput(f"{path} is no MIDI file that can be read: export it afresh.") from error
-    if song.ticks_per_beat <= 0:
-        raise BadInput(f"{path} counts time in film frames: export it with beats.")
-    ticks, tempos = [0], [500_000]  # microseconds per beat: 120 beats a minute until told otherwise
-    for tick, message in sorted(
-        ((tick, message) for track in song.tracks for tick, message in _timed(track) if message.type == "set_tempo"),
-        key=lambda change: change[0],
-    ):
-        ticks.append(tick)
-        tempos.append(message.tempo)
-    beats = np.array(ticks) / song.ticks_per_beat
-    seconds = np.append(0, np.cumsum(np.diff(beats) * tempos[:-1])) * 1e-6
-
-    def second(tick: int) -> float:
-        beat = tick / song.ticks_per_beat
-        last = np.searchsorted(beats, beat, "right") - 1
-        return float(seconds[last] + (beat - beats[last]) * tempos[last] * 1e-6)
-
-    by_channel = len(song.tracks) == 1
-    held = _pedaled(song.tracks) if pedal else {}
-    parts = []
-    for number, track in enumerate(song.tracks, 1):
-        notes = defaultdict(list)
-        for channel, onset, end, midi, velocity in _track_notes(track):
-            own = channel + 1 if by_channel else number
-            silence = _silenced(end, held.get(channel, ()))
-            notes[own].append((second(onset), second(silence), midi, velocity))
-        for own, found in sorted(notes.items()):
-            table = np.array(sorted(found), float)
-            table[:, 2] = _hertz(table[:, 2])
-            parts.append(_Part(own, f"channel {own}" if by_channel else track.name.strip() or f"track {own}", table))
-    return parts
-
-
-def _timed(track: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-    """The messages of a track, each with its time in ticks from the start."""
-    tick = 0
-    for message in track:
-        tick += message.time
-        yield tick, message
-
-
-def _pedaled(tracks: Sequence[Iterable[Any]]) -> dict[int, list[tuple[int, int]]]:
-    """When each channel's sustain pedal goes down and up, in ticks; at the end of the song it goes up."""
-    events = sorted((event for track in tracks for event in _timed(track)), key=lambda event: event[0])
-    held: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    down: dict[int, int] = {}
-    for tick, message in events:
-        if message.is_cc(_SUSTAIN) and message.value >= _DOWN:
-            down.setdefault(message.channel, tick)
-        elif message.is_cc(_SUSTAIN) and message.channel in down:
-            held[message.channel].append((down.pop(message.channel), tick))
-    for channel, tick in down.items():
-        held[channel].append((tick, events[-1][0]))
-    return held
-
-
-def _silenced(end: int, held: Sequence[tuple[int, int]]) -> int:
-    """When a note ends whose key is let go at tick `end`."""
-    last = bisect(held, end, key=lambda times: times[0]) - 1
-    return max(end, held[last][1]) if last >= 0 else end
-
-
-def _track_notes(track: Iterable[Any]) -> Iterator[tuple[int, int, int, int, int]]:
-    """Channel (from 0), onset and end in ticks, MIDI pitch and velocity of the notes of a track, drums left out."""
-    begun: dict[tuple[int, int], tuple[int, int]] = {}
-    tick = 0
-    for tick, message in _timed(track):
-        if message.type in ("note_on", "note_off") and message.channel != _DRUMS:
-            key = message.channel, message.note
-            if key in begun:  # one that sounds and is struck again begins anew
-                onset, velocity = begun.pop(key)
-                yield message.channel, onset, tick, message.note, velocity
-            if message.type == "note_on" and message.velocity > 0:
-                begun[key] = tick, message.velocity
-    for (channel, midi), (onset, velocity) in begun.items():
-        yield channel, onset, tick, midi, velocity
-
-
-def _choose(parts: list[_Part], track: str | int | None, path: Path) -> _Part:
+def _choose(parts: list[Part], track: str | int | None, path: Path) -> Part:
     """The part that `track` names, or the one most like a melody."""
-    if not parts:
-        raise BadInput(f"{path} holds no notes but drums: is it the right file?")
     if track is None:
         longest = max(_sounding_s(part) for part in parts)
         lasting = [part for part in parts if _sounding_s(part) >= _BRIEF * longest]
@@ -428,14 +281,14 @@ def _choose(parts: list[_Part], track: str | int | None, path: Path) -> _Part:
     raise BadInput(f"{path} has {problem} {track!r}: name one of {known}.")
 
 
-def _sounding_s(part: _Part) -> float:
+def _sounding_s(part: Part) -> float:
     """How long at least one note of `part` sounds."""
     onsets, ends = part.notes.T[:2]
     until = np.maximum.accumulate(ends)
     return float(np.maximum(ends - np.maximum(onsets, np.append(0, until[:-1])), 0).sum())
 
 
-def _like_a_melody(part: _Part) -> tuple[float, float]:
+def _like_a_melody(part: Part) -> tuple[float, float]:
     """Larger for what plays one note at a time, to a tenth; of equals, for the higher one."""
     onsets, ends, pitches = part.notes.T[:3]
     durations = ends - onsets
