@@ -18,7 +18,8 @@ import numpy as np
 from table import show
 
 from rtsep import Engine, open_stream
-from rtsep.live.stream import Stream, warm_up
+from rtsep.library import warm_up
+from rtsep.live.stream import Stream
 
 RATE = 48_000
 

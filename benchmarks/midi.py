@@ -25,7 +25,7 @@ import numpy as np
 import soundfile
 from table import show, spread
 
-from rtsep.live.stream import warm_up
+from rtsep.library import warm_up
 from rtsep.parameters import PARAMETERS
 
 RATE, LEVEL = 48_000, 0.25

@@ -20,7 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # NumPy's and scikit-learn's too; read when
 import numpy as np
 from table import show, song, write_json
 
-from rtsep.dsp import nmf, stft
+from rtsep.dsp import fft, nmf
 from rtsep.dsp.windows import pair
 from rtsep.engine import Engine
 from rtsep.kernel import clock, kernel
@@ -65,7 +65,7 @@ def measure_fft(state, times):
     """Times (frames,) in seconds of the transform of one window."""
     for t in range(times.shape[0]):
         started = clock()
-        stft.forward(state, state.frame, state.spectrum)
+        fft.forward(state.fft, state.frame, state.spectrum)
         times[t] = clock() - started
 
 

@@ -17,10 +17,12 @@ import time
 
 import numpy as np
 from engine import measure_blocks, rooms
+from scipy.fft import irfft, rfft
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
 from rtsep.dsp import (
+    fft,
     hpss,
     key,
     learned,
@@ -173,6 +175,33 @@ def measure_medians(state, magnitudes, harmonic, percussive, melody, made, times
         hpss.process(state, magnitudes[t], harmonic, percussive)
         masks.process(harmonic, percussive, melody, one, one, two, zero, made)
         times[t] = clock() - started
+
+
+@kernel
+def measure_transforms(state, signal, spectrum, times):
+    """Times (pairs,) in seconds of a transform and its inverse."""
+    for t in range(times.shape[0]):
+        started = clock()
+        fft.forward(state, signal, spectrum)
+        fft.inverse(state, spectrum, signal)
+        times[t] = clock() - started
+        for i in range(signal.shape[0]):
+            signal[i] /= np.float32(signal.shape[0])
+
+
+def transforms_against_scipy(runs):
+    """Microseconds of a transform and its inverse in each run: {size: (ours, scipy's)}."""
+    result = {}
+    for size in (512, 2048, 8192):
+        state, signal = fft.prepare(size), song(1, 1)[:size, 0].copy()
+        spectrum, times = np.zeros(size // 2 + 1, np.complex64), np.zeros(2000)
+        pairs = ([], [])
+        for _ in range(runs):
+            measure_transforms(state, signal, spectrum, times)
+            pairs[0].append(np.median(times) * 1e6)
+            pairs[1].append(timed(lambda signal=signal: [irfft(rfft(signal)) for _ in range(500)], 500))
+        result[size] = pairs
+    return result
 
 
 def prepared(settings, rate, channels):
@@ -328,6 +357,16 @@ def main():
         [[titles[who], spread(taken), f"{np.median(taken) / ours:.1f}"] for who, taken in peers.items()],
     )
 
+    transforms = transforms_against_scipy(options.runs)
+    show(
+        f"A real transform and its inverse: us, median and range of {options.runs} runs",
+        ["samples", "rtsep", "scipy.fft, float32, called from Python", "times rtsep"],
+        [
+            [str(size), *map(spread, pairs), f"{np.median(pairs[1]) / np.median(pairs[0]):.1f}"]
+            for size, pairs in transforms.items()
+        ],
+    )
+
     hop = whole_hop(options.runs, options.seconds)
     show(
         f"A whole hop, STFT to limiter, window 2048, hop 512, mono: us, median and range of {options.runs} runs",
@@ -337,7 +376,7 @@ def main():
             ["FluCoMa HPSS, C++ (another run, such a machine)", PEER_US, f"{PEER_US / np.median(hop):.1f}"],
         ],
     )
-    write_json(options.json, {"stages": data, "medians": peers, "whole_hop": hop})
+    write_json(options.json, {"stages": data, "medians": peers, "whole_hop": hop, "transforms": transforms})
 
 
 if __name__ == "__main__":

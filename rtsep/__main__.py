@@ -540,7 +540,7 @@ def _separate(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from .engine import warm_up
+    from .library import warm_up
     from .live.painter import printable
     from .live.terminal import tell
     from .offline.render import FILENAME, separate_files, sound_files

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from .engine import Engine, Sound
-from .live.stream import Stream, open_stream, warm_up
+from .library import warm_up
+from .live.stream import Stream, open_stream
 from .live.terminal import faders, output_device, status, summary, tell, watch
 from .offline.evaluate import si_sdr
 from .offline.files import Writer, load, song, sum_of

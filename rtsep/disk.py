@@ -41,7 +41,7 @@ def update(path: Path, change: Callable[[bytes | None], bytes]) -> None:
     Of programs that call this one waits for the other. Where another, say an editor, has written meanwhile, `change` is
     asked once more: what it has not seen is not replaced.
     """
-    with _alone(Path(os.path.realpath(path)).parent):
+    with alone(Path(os.path.realpath(path)).parent):
         while True:
             before = read(path)
             content = change(before)
@@ -50,7 +50,7 @@ def update(path: Path, change: Callable[[bytes | None], bytes]) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """While the context lasts nobody else is in it for that folder, where the system can see to that."""
     with ExitStack() as stack:
         with suppress(ImportError, OSError):  # Windows, and disks on which nothing can be locked

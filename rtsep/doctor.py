@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Engine, warm_up
+from .engine import Engine
 from .errors import Unavailable
-from .kernel import CACHE_FOLDER
+from .library import cache_folder, place, warm_up
 from .live.devices import devices, portaudio
 from .live.ports import ports
 from .settings import MODES, Settings
 
-_PACKAGES = ("rtsep", "numpy", "numba", "rocket-fft", "sounddevice", "soundfile", "soxr")
+_PACKAGES = ("rtsep", "numpy", "numba", "sounddevice", "soundfile", "soxr")
 _MIDI_LIBRARIES = ("python-rtmidi", "supriya-midi")
 
 
@@ -43,7 +43,8 @@ def doctor(as_json: bool = False) -> None:
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "packages": {name: _version(name) for name in _PACKAGES},
         "midi library": next((f"{name} {_version(name)}" for name in _MIDI_LIBRARIES if _version(name)), "none"),
-        "cache folder": str(CACHE_FOLDER),
+        "library": str(place()),
+        "cache folder": str(cache_folder()),
         "modes": {mode: _examine(mode) for mode in MODES},
     }
     try:

@@ -7,17 +7,15 @@
 """
 
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import complex64, float32, int64
 from numpy.typing import ArrayLike, NDArray
 
 from . import networks
 from .dsp import hpss, key, learned, limiter, masks, melody, meters, microphone, mix, nmf, noise, panning, stft, windows
 from .errors import BadInput
-from .kernel import compiling, kernel
+from .kernel import Image, complex64, float32, int64, kernel
 from .parameters import INDEX, PARAMETERS, Parameters
 from .settings import MOST_CHANNELS, ROOM, STEMS, Settings
 from .templates import Templates, check_names
@@ -341,15 +339,6 @@ def room(stems: int, samples: int, channels: int) -> Sound:
     return np.zeros((stems, samples + 1, channels), np.float32)
 
 
-def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
-    """Compile (or load from the cache) everything that `Engine` needs; `told` hears of it if it takes long."""
-    with compiling("engine", told):
-        engine = Engine()
-        engine.prepare(sample_rate=48_000, channels=1, max_block=1)
-        engine.process(np.zeros(1), np.zeros(1))
-        engine.reset()
-
-
 class Engine:
     """Un-mixes a stream of blocks. The same compiled code runs behind the sound card.
 
@@ -468,6 +457,7 @@ class Engine:
             shares=np.zeros((len(templates.parts) if templates else len(self.settings.learn) + 1, bins), np.float32),
             masks=np.zeros((len(stems) - 1, bins), np.float32),
         )
+        self._image = Image(self._state)
         self._block = np.zeros((max_block, channels), np.float32)
         self._voice = np.zeros((max_block, 1), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
@@ -532,7 +522,8 @@ class Engine:
 
     def reset(self) -> None:
         """Forget the sound; the next block starts afresh. Parameters stay, and count from the first sample on."""
-        reset(self.state)
+        _ = self.state
+        reset(self._image)
 
     def process(self, block: ArrayLike, microphone: ArrayLike | None = None) -> Sound:
         """The mix of the stems for `block` (samples, channels), or (samples,) if mono; delayed by `latency`.
@@ -556,7 +547,7 @@ class Engine:
 
     def _run(self, block: ArrayLike, microphone: ArrayLike | None = None) -> tuple[int, bool]:
         """Process `block` into `_output` and `_stems`; its length, and whether it had but one axis."""
-        state = self.state
+        _ = self.state
         given = np.asarray(block)
         mono = given.ndim == 1 and self.channels == 1
         samples = len(given) if given.ndim else -1
@@ -575,5 +566,5 @@ class Engine:
             voice = self._voice[:samples]
             voice[:, 0] = sung
         if samples:
-            process(state, self._block[:samples], voice, self._output[:samples], self._stems[:, :samples])
+            process(self._image, self._block[:samples], voice, self._output[:samples], self._stems[:, :samples])
         return samples, mono

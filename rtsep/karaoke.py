@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from .engine import Engine, Sound
-from .engine import warm_up as warm_up_engine
 from .errors import BadInput, Unavailable
 from .hands import Hands
+from .library import warm_up
 from .live import devices
 from .live.callback import MICROPHONE_S
 from .live.howl import howl
@@ -20,7 +20,7 @@ from .live.keyboard import keys
 from .live.record import check_folder
 from .live.singing import Singing
 from .live.stage import Stage, Values, line
-from .live.stream import Source, Stream, open_stream, warm_up
+from .live.stream import Source, Stream, open_stream
 from .live.terminal import output_device, summary, tell, watch
 from .offline import score as scores
 from .offline.files import song as bundled_song
@@ -90,7 +90,6 @@ def karaoke(
         source, listening = None, song
     voice, listening = _microphone(microphone, microphone_channel, listening, output, lead)
     warm_up(tell)
-    warm_up_engine(tell)  # for the listener, whom no singer should have to wait for
     with (
         open_stream(
             engine,

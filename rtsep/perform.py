@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from .engine import Engine
 from .errors import Unavailable
 from .hands import Hands
+from .library import warm_up
 from .live.desk import Desk
 from .live.devices import VIRTUAL, find, is_file
 from .live.history import History
 from .live.keyboard import keys
 from .live.record import check_folder
 from .live.sampler import Sampler
-from .live.stream import Source, open_stream, warm_up
+from .live.stream import Source, open_stream
 from .live.terminal import status, summary, tell, watch
 from .offline import score as scores
 from .offline.beside import completed_by_file, unknown_beside

@@ -1,4 +1,4 @@
-"""Prints, as JSON, how many allocations 1,000 blocks of each mode make after the first ones on the same thread.
+"""Prints, as JSON, how many allocations the virtual sound card's thread makes while it runs in each mode.
 
 Run by test_realtime.py in a process of its own, with the library of count_allocations.c preloaded.
 """
@@ -6,53 +6,66 @@ Run by test_realtime.py in a process of its own, with the library of count_alloc
 import ctypes
 import json
 import sys
+import threading
+import time
 
-import numba
 import numpy as np
 
-from rtsep.engine import Engine, process
-from rtsep.settings import MODES, STEMS, Settings
+from rtsep.engine import Engine
+from rtsep.kernel import Image
+from rtsep.live import callback, player
+from rtsep.settings import MODES, Settings
+
+BLOCK, BLOCKS = 128, 1000
 
 allocations = ctypes.CDLL(None).allocations
 allocations.restype, allocations.argtypes = ctypes.c_long, ()
-malloc = ctypes.CDLL(None).malloc
-malloc.restype, malloc.argtypes = ctypes.c_size_t, (ctypes.c_size_t,)
 
 
-@numba.njit(nogil=True, error_model="numpy", _nrt=False)
-def counted(state, sound, voice, output, stems, blocks):
-    """Allocations during `blocks` blocks, taken from `sound` (blocks, samples, channels) over and over."""
+def counted(image, block, blocks, moves=()):
+    """Allocations on this thread while at least `blocks` are processed, with `moves` made meanwhile."""
+    running = np.array([int(blocks > 0)])
+    state, output = image.state, np.zeros_like(block)
+
+    def watch():
+        done = 0
+        for i, move in enumerate(moves):
+            while done < blocks * i / len(moves):
+                time.sleep(0.001)
+                done = state.counts[callback.CALLS]
+            move()
+        while state.counts[callback.CALLS] < blocks:
+            time.sleep(0.001)
+        running[0] = 0
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    arguments = image, block, output, 1e-4, running, np.zeros(1, np.int64)
     before = allocations()
-    for i in range(blocks):
-        process(state, sound[i % sound.shape[0]], voice, output, stems)
-    return allocations() - before
-
-
-@numba.njit(_nrt=False)
-def counted_allocating(blocks):
-    """The same for a loop that does allocate."""
-    before = allocations()
-    for _ in range(blocks):
-        malloc(100)
-    return allocations() - before
+    callback.virtual_host(*arguments)
+    made = allocations() - before
+    watcher.join()
+    assert not blocks or output.any()
+    return made
 
 
 def main():
-    report = {"allocating": counted_allocating(1000)}
+    report = {}
     for mode in MODES:
         engine = Engine(Settings(mode=mode, transpose=True))
-        engine.prepare(sample_rate=48000, channels=2)
-        random, seconds = np.random.default_rng(1), np.arange(50 * 128) / 48000
-        tone = sum(np.sin(2 * np.pi * partial * 300 * seconds) for partial in range(1, 6))
-        sound = (0.01 * random.standard_normal((50, 128, 2)) + 0.05 * tone.reshape(50, 128, 1)).astype(np.float32)
-        voice = np.full((128, 1), 0.1, np.float32)
-        output, stems = np.zeros((128, 2), np.float32), np.zeros((len(STEMS), 128, 2), np.float32)
-        counted(engine.state, sound, voice, output, stems, engine.sizes.hop_size // 128 + 10)
-        report[mode] = 0
-        for semitones in (0, 3, -5, 0):  # also a first change of key must not allocate
-            engine.parameters["key.semitones"] = semitones
-            report[mode] += counted(engine.state, sound, voice, output, stems, 250)
-        assert output.any()
+        engine.prepare(sample_rate=48000, channels=2, max_block=callback.PIECE)
+        empty = player.empty(2), player.empty(1)
+        state = callback.prepare(engine.state, 48000, (2, 2), *empty, microphone=None, ring=48000)
+        random, seconds = np.random.default_rng(1), np.arange(BLOCK) / 48000
+        tone = sum(np.sin(2 * np.pi * partial * 375 * seconds) for partial in range(1, 6))
+        block = (0.01 * random.standard_normal((BLOCK, 2)) + 0.05 * tone[:, np.newaxis]).astype(np.float32)
+        image = Image(state)
+        own = min(counted(image, block, 0) for _ in range(3))  # what a call from Python takes by itself
+        moves = [
+            lambda key=key, engine=engine: engine.parameters.update({"key.semitones": key}) for key in (0, 3, -5, 0)
+        ]
+        report[mode] = counted(image, block, BLOCKS, moves) - own
+        assert state.counts[callback.CALLS] >= BLOCKS
         assert engine.settings.melody == (engine.meters.f0[0] > 0)
     json.dump(report, sys.stdout)
 

@@ -18,7 +18,7 @@ from signals import music, noise
 from studio import PERIOD, RATE, Client, rtsep, server
 
 from rtsep import Engine, Settings, separate
-from rtsep.live.stream import warm_up
+from rtsep.library import warm_up
 
 PORT = "studio:knobs"
 RTSEP = (sys.executable, "-m", "rtsep")
@@ -395,6 +395,7 @@ def test_what_another_command_binds_by_a_part_of_the_name_works_at_once_in_the_r
         turned(send, client, 44, 50, -30)
         midi("bind", "output.mute", "cc 45", "--kind", "toggle")
         turned(send, client, 44, 75, -15)
+        time.sleep(1)  # what is bound is taken up within a quarter of it
         send(change(45, 127))
         until(lambda: client.level() < -80, "silence")
         assert "cc 44: output.gain_db" in midi("map") and "cc 45: output.mute" in midi("map")

@@ -13,7 +13,7 @@ from signals import music
 from studio import PERIOD, RATE, Client, rtsep, server
 
 from rtsep import STEMS, Engine, Settings, separate
-from rtsep.live.stream import warm_up
+from rtsep.library import warm_up
 
 
 @pytest.fixture

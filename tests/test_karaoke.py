@@ -19,11 +19,11 @@ from studio import PERIOD, RATE, Client, server
 from rtsep import STEMS, Engine, Settings, Unavailable
 from rtsep import karaoke as module
 from rtsep.__main__ import main
-from rtsep.engine import warm_up as warm_up_engine
 from rtsep.karaoke import Karaoke
+from rtsep.library import warm_up
 from rtsep.live import devices
 from rtsep.live.singing import Singing
-from rtsep.live.stream import Stream, warm_up
+from rtsep.live.stream import Stream
 from rtsep.offline.files import song
 
 TICK = RATE // 10
@@ -33,7 +33,6 @@ PITCHES = np.array((262, 330, 294, 392, 349, 262, 440))
 @pytest.fixture(scope="module", autouse=True)
 def _compiled():
     warm_up()
-    warm_up_engine()
 
 
 class Evening:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rtsep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 EMPTY_NAMES = {"utils", "common", "helpers", "core", "base", "manager"}
-DSP_MAY_IMPORT = {"numpy", "numba", "math", "typing", "collections", "rocket_fft"}
+DSP_MAY_IMPORT = {"numpy", "math", "typing", "collections"}
 
 
 def imported(file):
@@ -39,10 +39,10 @@ def imports_any_of(file, *modules):
 
 
 @pytest.mark.parametrize("file", files_in("dsp/"), ids=lambda file: file.name)
-def test_the_audio_thread_imports_only_arrays_compiler_and_itself(file):
+def test_the_audio_thread_imports_only_arrays_kernels_and_itself(file):
     for name in imported(file):
         if name.startswith("rtsep"):
-            assert re.match(r"rtsep\.(dsp|kernel|settings)\b", name) or name == "rtsep", name
+            assert re.match(r"rtsep\.(dsp|kernel|lanes|settings)\b", name) or name == "rtsep", name
         else:
             assert name.split(".")[0] in DSP_MAY_IMPORT, name
 
@@ -53,7 +53,7 @@ def test_the_audio_thread_takes_only_types_from_settings(file):
     assert taken <= {"Sizes", "Settings"}
 
 
-GROUND = files_in("settings.py", "parameters.py", "errors.py", "disk.py", "kernel.py")
+GROUND = files_in("settings.py", "parameters.py", "errors.py", "disk.py", "kernel.py", "lanes.py", "library.py")
 
 
 @pytest.mark.parametrize("file", GROUND, ids=lambda file: file.name)
@@ -63,6 +63,12 @@ def test_the_ground_floor_imports_no_floor_above(file):
 
 def test_the_engine_imports_neither_live_nor_offline():
     assert not imports_any_of(PACKAGE / "engine.py", "rtsep.live", "rtsep.offline", "rtsep.__main__")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_the_compiler_is_imported_by_the_build_alone(file):
+    if file not in files_in("build/"):
+        assert not imports_any_of(file, "numba")
 
 
 @pytest.mark.parametrize("file", files_in("live/", "offline/"), ids=lambda f: f.relative_to(PACKAGE).as_posix())
@@ -96,8 +102,8 @@ def test_every_public_name_can_be_had():
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is the run without the compiler")
 def test_stages_pass_their_tests_as_plain_python_too():
     names = [
-        f"tests/test_{stage}.py" for stage in ("windows", "hpss", "masks", "mix", "limiter", "meters")
-    ]  # the FFT cannot
+        f"tests/test_{stage}.py" for stage in ("windows", "fft", "stft", "hpss", "masks", "mix", "limiter", "meters")
+    ]
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names],
         cwd=ROOT,

@@ -17,7 +17,7 @@ import soundfile
 from signals import music
 
 from rtsep import STEMS, separate
-from rtsep.live.stream import warm_up
+from rtsep.library import warm_up
 from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.score import notes_of
 

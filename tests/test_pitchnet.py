@@ -5,7 +5,7 @@ import pytest
 import reference
 
 from rtsep.dsp import pitchnet, windows
-from rtsep.dsp.pitchnet import Network
+from rtsep.dsp.pitchnet import MARGIN, Network
 from rtsep.settings import Settings
 
 PLACES, PITCHES, MAPS = 460, 301, 6
@@ -158,7 +158,7 @@ def test_what_the_network_sees_equals_its_definition(rate):
     found = np.zeros_like(expected)
     for t, spectrum in enumerate(spectra):
         pitchnet.process(state, spectrum, 0, np.zeros(PITCHES, np.float32))
-        found[t] = state.maps[:, 120 : 120 + PLACES]
+        found[t] = state.maps[:, MARGIN : MARGIN + PLACES]
     assert expected[:, 0].max() > 0.9 and np.ptp(expected[-1], axis=1).min() > 0.1
     np.testing.assert_allclose(found, expected, atol=2e-3)
 

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from audit import audited
 from signals import constant, music, noise
 
 from rtsep import BadInput
-from rtsep.kernel import kernel
 from rtsep.live import player
 from rtsep.live.player import Player
 
@@ -441,13 +439,3 @@ def test_places_that_make_no_sense_are_refused_with_a_sentence(opened):
             song.set_loop(*loop)
     with pytest.raises(BadInput, match="nan"):
         song.seek(float("nan"))
-
-
-def test_the_kernels_of_the_player_neither_allocate_raise_nor_call_python(tmp_path, monkeypatch):
-    monkeypatch.setattr("rtsep.kernel.CACHE_FOLDER", tmp_path)
-    state, sound = player.prepare(RATE, 1, 100), noise(10)
-    for name, arguments in (("write", (0, 0, sound)), ("read", (sound,)), ("switch", (1, -1))):
-        assert len(getattr(player, name).signatures) == 1  # of arrays from any source
-        compiled = kernel(getattr(player, name).py_func)
-        compiled(state, *arguments)
-        assert audited(compiled) == []

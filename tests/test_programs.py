@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from signals import tune
 
-from rtsep.live.stream import warm_up
+from rtsep.library import warm_up
 from rtsep.offline.files import SONG
 from rtsep.settings import STEMS
 

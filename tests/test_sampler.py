@@ -6,9 +6,10 @@ from signals import noise, song, tune
 
 from rtsep import BadInput, Engine, Settings, disk
 from rtsep.errors import Unavailable
+from rtsep.library import warm_up
 from rtsep.live.history import History
 from rtsep.live.sampler import Sampler
-from rtsep.live.stream import Stream, warm_up
+from rtsep.live.stream import Stream
 from rtsep.offline.evaluate import si_sdr
 from rtsep.settings import GROUPS, STEMS
 from rtsep.templates import KITS, load

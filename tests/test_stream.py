@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from signals import music, noise
 
-from rtsep import STEMS, BadInput, Engine, Settings, open_stream
+from rtsep import STEMS, BadInput, Engine, Settings, library, open_stream
 from rtsep.live import callback
 from rtsep.live.player import Player
 from rtsep.live.stream import Stream
@@ -35,8 +35,8 @@ def through_pointer(stream, inputs, frames, flags=0):
         ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p
     )
     outputs = np.full((frames, int(stream.state.channels[1])), np.nan, np.float32)
-    result = kind(callback.portaudio.address)(
-        inputs.ctypes.data, outputs.ctypes.data, frames, None, flags, stream._native.ctypes.data
+    result = kind(library.address("rtsep_portaudio"))(
+        inputs.ctypes.data, outputs.ctypes.data, frames, None, flags, stream._image.address
     )
     assert result == 0
     return outputs

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 
-from ..kernel import aligned, kernel
+from ..kernel import aligned, float32, int64, kernel
 
 _LANES = 16  # stretches of the spectrum whose medians along frequency slide side by side: one vector of float32
 
@@ -49,7 +48,7 @@ def prepare(bins: int, frames: int, bands: Sequence[tuple[int, int]], lookahead:
     if edges != sorted(edges) or edges[0] != 0:
         raise ValueError(f"bands must start at bin 0, ascend, and end within {bins} bins: {bands}")
     table = np.array([*zip(edges[:-1], edges[1:], spans, strict=True)])
-    rows = max(_stretch(last - first) + span - 1 for first, last, span in table)
+    rows = max(-(-(last - first) // _LANES) + span - 1 for first, last, span in table)
     return State(
         lookahead=np.array([lookahead]),
         bands=table,

@@ -15,10 +15,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import complex64, float32, int64
 
-from ..kernel import kernel
-from . import stft, windows
+from ..kernel import complex64, float32, int64, kernel
+from . import fft, stft, windows
 
 _LONGEST_S = 0.05  # of the synthesis window, which is the latency
 _WINDOW_RATIO = 2  # length of the analysis window in synthesis windows
@@ -37,7 +36,7 @@ class State(NamedTuple):
     analysis: float32[::1]  # (window,) analysis window
     synthesis: float32[::1]  # (synthesis,) synthesis window, with the scale of the inverse transform
     product: float32[::1]  # (synthesis,) what both windows do to a frame that is not changed
-    axes: int64[::1]  # (1,) of the transforms
+    fft: fft.State
     # memory: cleared by reset
     phase: int64[::1]  # (1,) samples since the last frame
     fresh: float32[:, ::1]  # (channels, hop) input since the last frame
@@ -68,7 +67,7 @@ def prepare(sample_rate: float, channels: int) -> State:
         analysis=rising.astype(np.float32),
         synthesis=(falling / window).astype(np.float32),
         product=(rising[-synthesis:] * falling).astype(np.float32),
-        axes=np.zeros(1, np.int64),
+        fft=fft.prepare(window),
         phase=np.zeros(1, np.int64),
         fresh=np.zeros((channels, hop), np.float32),
         past=np.zeros((channels, window), np.float32),
@@ -144,11 +143,6 @@ def _frame(state, semitones):
     for c in range(channels):
         stft.slide(state.past[c], state.fresh[c])
     if semitones == 0:  # what the transforms would give back is known: 25 instead of 80 us
-        # Silence is transformed all the same: the library allocates at its first call, which must not be when a key
-        # changes amid the music.
-        state.shifted[:] = 0
-        stft.inverse(state, state.shifted[0], state.frame)
-        stft.forward(state, state.frame, state.shifted[0])
         state.shifting[0] = max(state.shifting[0] - 1, 0)
         state.spectra[:] = 0
         for c in range(channels):
@@ -161,10 +155,10 @@ def _frame(state, semitones):
         for i in range(window):
             x = past[i] * state.analysis[i]
             state.frame[i] = x if abs(x) > _FLOOR else np.float32(0)
-        stft.forward(state, state.frame, state.spectra[state.newest[0], c])
+        fft.forward(state.fft, state.frame, state.spectra[state.newest[0], c])
     _shift(state, np.float32(2) ** (semitones / np.float32(12)) - np.float32(1))
     for c in range(channels):
-        stft.inverse(state, state.shifted[c], state.frame)
+        fft.inverse(state.fft, state.shifted[c], state.frame)
         stft.overlap_add(state.frame[window - size :], state.synthesis, state.overlap[c], state.ready[c])
 
 
@@ -260,7 +254,7 @@ def _move(state, first, last, shift, turn, rest):
     angle = (angle - np.rint(angle)) * _TAU
     missed = rest / np.float32(_WINDOW_RATIO)
     level = np.float32(1) + np.float32(math.pi**2 / 6 - 1) * missed**2  # one by the transform of a Hann window
-    factor = complex64(complex(level * math.cos(angle), level * math.sin(angle)))
+    factor = np.complex64(complex(level * math.cos(angle), level * math.sin(angle)))
     for c in range(state.shifted.shape[0]):
         x, y = state.spectra[state.newest[0], c], state.shifted[c]
         for q in range(max(first, -shift), min(last, y.shape[0] - shift)):

@@ -6,18 +6,18 @@ bass a band is a bin; above, four bins share one, which costs an ideal mask less
 
 Two convolutions along frequency stand between two layers within each band, trained on phase-sensitive masks (Erdogan,
 Hershey, Watanabe and Le Roux, "Phase-sensitive and recognition-boosted speech separation using deep recurrent neural
-networks", ICASSP 2015). A layer is computed for four of its rows at a time from three of the last, all bands side by
-side, which fills the vector unit.
+networks", ICASSP 2015). A layer is computed for four of its rows and sixteen bands at a time, whose sums stay in
+registers.
 """
 
 import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 from numpy.typing import NDArray
 
-from ..kernel import kernel
+from ..kernel import float32, int64, kernel
+from ..lanes import WIDTH, load, maximum, splat, store
 from .masks import HARMONY, MELODY, PERCUSSIVE
 
 FEATURES, AHEAD = 21, 6
@@ -107,7 +107,7 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, network: Networ
     single = min(round(_SINGLE_HZ / bin_hz), bins)
     edges = np.array([*range(single), *range(single, bins, _TOGETHER), bins])
     hz = (edges[:-1] + edges[1:] - 1) / 2 * bin_hz
-    bands, padded = len(hz), len(hz) + 2 * REACH
+    bands, padded = len(hz), -(-len(hz) // (2 * WIDTH)) * 2 * WIDTH + 2 * REACH  # whole vectors, and margins
     ago = np.maximum(np.rint(np.array(_AGO_S) / step_s), 1).astype(np.int64)
     rows = [len(layer) for layer in network[:3]]
     soon = np.rint(np.array(_SOON_S + _MEANS_S) / step_s).astype(np.int64)
@@ -186,15 +186,10 @@ def process(state, magnitude, f0, weight, gate, share, masks):
     if state.features.shape[0] > FEATURES:
         _look_ahead(state)
     _pitches(state, f0, weight, gate, share)
-    features, one, two, three = state.features, state.one, state.two, state.three
-    for o in range(state.first.shape[0]):
-        _start(one, o, state.first_bias)
-        for i in range(state.first.shape[1]):
-            a, b, c = features[3 * i, REACH:], features[3 * i + 1, REACH:], features[3 * i + 2, REACH:]
-            _add(a, b, c, state.first[o, i], one, o)
-    _finish(one)
-    _layer(one, state.second, state.second_bias, 1, two)
-    _layer(two, state.third, state.third_bias, REACH, three)
+    bands = state.now.shape[0]
+    _layer(state.features, state.first, state.first_bias, 1, 0, bands, state.one)
+    _layer(state.one, state.second, state.second_bias, 0, 1, bands, state.two)
+    _layer(state.two, state.third, state.third_bias, 0, REACH, bands, state.three)
     _write(state, masks)
 
 
@@ -360,44 +355,49 @@ def _gather(state, x, feature):
 
 
 @kernel
-def _layer(inputs, weights, bias, reach, outputs):
-    """A convolution of `inputs` (rows, bands + margins) with the bands `reach` below and above."""
+def _layer(inputs, weights, bias, apart, reach, bands, outputs):
+    """Write four rows of `outputs` at a time from three rows of `inputs` at a time, or one row heard thrice.
+
+    The three lie `apart` rows and `reach` bands from one another. All sums of sixteen bands stay in registers.
+    """
     for o in range(weights.shape[0]):
-        _start(outputs, o, bias)
-        for i in range(weights.shape[1]):
-            below, same, above = inputs[i, REACH - reach :], inputs[i, REACH:], inputs[i, REACH + reach :]
-            _add(below, same, above, weights[o, i], outputs, o)
-    _finish(outputs)
+        one, two, three, four = outputs[4 * o], outputs[4 * o + 1], outputs[4 * o + 2], outputs[4 * o + 3]
+        for k in range(REACH, REACH + bands, 2 * WIDTH):
+            a, b = splat(bias[4 * o]), splat(bias[4 * o])
+            c, d = splat(bias[4 * o + 1]), splat(bias[4 * o + 1])
+            e, f = splat(bias[4 * o + 2]), splat(bias[4 * o + 2])
+            g, h = splat(bias[4 * o + 3]), splat(bias[4 * o + 3])
+            for i in range(weights.shape[1]):
+                w, row = weights[o, i], (2 * apart + 1) * i
+                for t in range(3):
+                    x = inputs[row + t * apart]
+                    at = k + (t - 1) * reach
+                    near, far = load(x, at), load(x, at + WIDTH)
+                    v = splat(w[0, t])
+                    a, b = a + v * near, b + v * far
+                    v = splat(w[1, t])
+                    c, d = c + v * near, d + v * far
+                    v = splat(w[2, t])
+                    e, f = e + v * near, f + v * far
+                    v = splat(w[3, t])
+                    g, h = g + v * near, h + v * far
+            zero = splat(np.float32(0))
+            store(one, k, maximum(a, zero))
+            store(one, k + WIDTH, maximum(b, zero))
+            store(two, k, maximum(c, zero))
+            store(two, k + WIDTH, maximum(d, zero))
+            store(three, k, maximum(e, zero))
+            store(three, k + WIDTH, maximum(f, zero))
+            store(four, k, maximum(g, zero))
+            store(four, k + WIDTH, maximum(h, zero))
+    _finish(outputs, REACH + bands)
 
 
 @kernel
-def _start(outputs, four, bias):
-    """Set the four rows from 4 `four` on to their `bias`."""
-    for r in range(4 * four, 4 * four + 4):
-        outputs[r] = bias[r]
-
-
-@kernel
-def _add(a, b, c, weights, outputs, four):
-    """Add three rows, weighed by `weights` (4, 3), to the four rows of `outputs` from 4 `four` on."""
-    end = outputs.shape[1] - REACH
-    one, two = outputs[4 * four, REACH:end], outputs[4 * four + 1, REACH:end]
-    three, last = outputs[4 * four + 2, REACH:end], outputs[4 * four + 3, REACH:end]
-    for k in range(one.shape[0]):
-        one[k] += weights[0, 0] * a[k] + weights[0, 1] * b[k] + weights[0, 2] * c[k]
-        two[k] += weights[1, 0] * a[k] + weights[1, 1] * b[k] + weights[1, 2] * c[k]
-        three[k] += weights[2, 0] * a[k] + weights[2, 1] * b[k] + weights[2, 2] * c[k]
-        last[k] += weights[3, 0] * a[k] + weights[3, 1] * b[k] + weights[3, 2] * c[k]
-
-
-@kernel
-def _finish(outputs):
-    """Rectify `outputs` (rows, bands + margins); beyond both ends the outermost bands go on."""
-    end = outputs.shape[1] - REACH
+def _finish(outputs, end):
+    """Beyond both ends of `outputs`, of which the last band lies before `end`, the outermost bands go on."""
     for r in range(outputs.shape[0]):
         row = outputs[r]
-        for k in range(REACH, end):
-            row[k] = max(row[k], np.float32(0))
         for k in range(REACH):
             row[k] = row[REACH]
             row[end + k] = row[end - 1]

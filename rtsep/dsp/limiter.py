@@ -9,9 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 
-from ..kernel import kernel
+from ..kernel import float32, int64, kernel
 
 _GLIDE_S = 0.01
 _RELEASE_S = 0.1

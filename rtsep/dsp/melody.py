@@ -16,10 +16,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 from numpy.typing import NDArray
 
-from ..kernel import kernel
+from ..kernel import float32, int64, kernel
 from . import pitchnet, salience
 from .salience import LOWEST_HZ, PER_OCTAVE, PITCHES
 

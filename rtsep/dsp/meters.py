@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 
-from ..kernel import kernel
+from ..kernel import float32, int64, kernel
 
 _FALL_S = 0.3
 HISTORY = 2048  # frames of melody that are kept: seconds

@@ -21,10 +21,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 from numpy.typing import ArrayLike
 
-from ..kernel import aligned, kernel, publish
+from ..kernel import aligned, float32, int64, kernel, publish
 from .masks import power
 
 DESCENT, KULLBACK_LEIBLER, EUCLIDEAN, ITAKURA_SAITO = range(4)

@@ -11,10 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int64
 from numpy.typing import ArrayLike
 
-from ..kernel import kernel, publish
+from ..kernel import float32, int64, kernel, publish
 
 # Chosen among forty rules on four recordings in hum, pink noise and the noise of a fan.
 _DEVIATIONS = 1.5

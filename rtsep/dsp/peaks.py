@@ -8,9 +8,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import complex64, float32, int64
 
-from ..kernel import kernel
+from ..kernel import complex64, float32, int64, kernel
 
 _STEP_S = 0.0058  # between the spectra that are compared: singing moves little meanwhile
 _WEAK_HZ = 200.0  # the ear, and lead voices, have little below

@@ -13,9 +13,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32
 
-from ..kernel import kernel
+from ..kernel import float32, kernel
 from . import peaks
 
 LOWEST_HZ, HIGHEST_HZ = 55.0, 1760.0

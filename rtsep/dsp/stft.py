@@ -12,19 +12,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import complex64, float32, int64
-from rocket_fft import c2r, r2c
 
-from ..kernel import kernel
+from ..kernel import complex64, float32, int64, kernel
 from ..settings import Sizes
-from . import windows
+from . import fft, windows
 
 
 class State(NamedTuple):
     # tables: read only
     analysis: float32[::1]  # (window,) analysis window
     synthesis: float32[::1]  # (synthesis,) synthesis window, with the scale of the inverse transform
-    axes: int64[::1]  # (1,) of the transforms
+    fft: fft.State
     # memory: cleared by reset
     fresh: float32[:, ::1]  # (channels, hop) input since the last frame
     past: float32[:, ::1]  # (channels, window) input up to the last frame, newest at the end
@@ -47,7 +45,7 @@ def prepare(sizes: Sizes, channels: int, stems: int) -> State:
     return State(
         analysis=rising.astype(np.float32),
         synthesis=(falling / window).astype(np.float32),
-        axes=np.zeros(1, np.int64),
+        fft=fft.prepare(window),
         fresh=np.zeros((channels, hop), np.float32),
         past=np.zeros((channels, window), np.float32),
         delayed=np.zeros((channels, latency(sizes)), np.float32),
@@ -109,7 +107,7 @@ def analyze(state, magnitude):
         slide(past, state.fresh[c])
         for i in range(window):
             state.frame[i] = past[i] * state.analysis[i]
-        forward(state, state.frame, spectrum)
+        fft.forward(state.fft, state.frame, spectrum)
         for k in range(magnitude.shape[0]):
             magnitude[k] += spectrum[k].real ** 2 + spectrum[k].imag ** 2
     for k in range(magnitude.shape[0]):
@@ -133,7 +131,7 @@ def synthesize(state, masks):
             if mask.sum() > 0:
                 for k in range(mask.shape[0]):
                     state.spectrum[k] = spectrum[k] * mask[k]
-                inverse(state, state.spectrum, state.frame)
+                fft.inverse(state.fft, state.spectrum, state.frame)
             else:  # as where there is no melody
                 state.frame[late:] = 0
             overlap_add(state.frame[late:], state.synthesis, overlap, state.ready[s, c])
@@ -157,24 +155,3 @@ def overlap_add(frame, weights, overlap, ready):
         ready[i] = overlap[i] + frame[i] * weights[i]
     for i in range(hop, size):
         overlap[i - hop] = overlap[i] + frame[i] * weights[i]
-
-
-@kernel
-def forward(state, signal, spectrum):
-    """Real `signal` (window,) to half `spectrum` (bins,).
-
-    The library plans at the first call on each thread: the only allocation, made before a stream has faded in.
-    """
-    try:
-        r2c(signal, spectrum, state.axes, True, 1.0, 1)
-    except Exception:  # rather silence than an error on the audio thread
-        spectrum[:] = 0
-
-
-@kernel
-def inverse(state, spectrum, signal):
-    """Half `spectrum` (bins,) to real `signal` (window,), `window` times too large."""
-    try:
-        c2r(spectrum, signal, state.axes, False, 1.0, 1)
-    except Exception:
-        signal[:] = 0

@@ -1,18 +1,17 @@
 """The engine behind a sound card's callback: the part of a stream that runs on the audio thread.
 
-PortAudio calls `portaudio` on its own thread; that is machine code with the whole engine in it, which knows no
-Python and waits for nobody. `virtual_host` is a sound card without hardware: a loop, compiled too, that calls the
-very same function at a sound card's pace.
+PortAudio calls the library on its own thread; that is machine code with the whole engine in it, which knows no Python
+and waits for nobody. `virtual_host` is a sound card without hardware: a loop, compiled too, that does the very same at
+a sound card's pace.
 """
 
 import ctypes
 from typing import NamedTuple
 
 import numpy as np
-from numba import carray, float32, float64, from_dtype, int64, types
 
 from .. import engine
-from ..kernel import call_portaudio, callback, clock, kernel, load, numba_type, publish, thread_id, wait
+from ..kernel import clock, float32, float64, int64, kernel, publish, thread_id, wait
 from . import player
 
 PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change
@@ -159,30 +158,25 @@ def _record(state, block, output, stems, microphone):
     publish(state.written, 0, state.written[0] + block.shape[0])
 
 
-_KIND = numba_type(State)
-_ULONG = from_dtype(np.dtype(ctypes.c_ulong))  # 32 bits on Windows
+@kernel
+def process(state, inputs, outputs, flags):
+    """One call of the device: from `inputs` (samples, input channels) to `outputs` (samples, output channels).
 
-
-@callback(types.int32(types.voidptr, types.voidptr, _ULONG, types.voidptr, _ULONG, types.voidptr))
-def portaudio(inputs, outputs, samples, time_info, flags, user):
-    """One call of the device: from (samples, input channels) to (samples, output channels)."""
-    state = load(user, _KIND)
-    if samples == 0:
-        return 0
+    `flags` are PortAudio's: whether sound was lost before.
+    """
+    length, done = outputs.shape[0], 0
+    if length == 0:
+        return
     start = clock()
-    given = carray(inputs, (samples, state.channels[0]), np.float32)
-    wanted = carray(outputs, (samples, state.channels[1]), np.float32)
     if state.thread[0] == 0:
         state.thread[0] = thread_id()
-    # A kernel between this and the engine would take ten seconds more to compile.
-    length, done = int64(samples), 0
     while done < length:
         piece = min(state.block.shape[0], length - done)
         block, output, stems = state.block[:piece], state.output[:piece], state.stems[:, :piece]
         voice = state.microphone[:piece]
-        _hear(state, given[done : done + piece], block, voice)
+        _hear(state, inputs[done : done + piece], block, voice)
         engine.process(state.engine, block, voice, output, stems)
-        _play(state, output, stems, wanted[done : done + piece])
+        _play(state, output, stems, outputs[done : done + piece])
         _keep(state, voice)
         _record(state, block, output, stems, voice)
         done += piece
@@ -195,7 +189,6 @@ def portaudio(inputs, outputs, samples, time_info, flags, user):
     state.load[min(int(part * LOAD_STEPS), state.load.shape[0] - 1)] += 1
     state.worst[WORST_SECONDS] = max(state.worst[WORST_SECONDS], seconds)
     state.worst[WORST_LOAD] = max(state.worst[WORST_LOAD], part)
-    return 0
 
 
 FUNCTION = ctypes.CFUNCTYPE(
@@ -207,19 +200,19 @@ FUNCTION = ctypes.CFUNCTYPE(
     ctypes.c_ulong,
     ctypes.c_void_p,
 )
-"""What `portaudio` is to C: FUNCTION(portaudio.address) can be called from Python."""
+"""What PortAudio calls: `rtsep_portaudio` of the library, which can be called from Python too."""
 
 
 @kernel
-def virtual_host(function, user, inputs, outputs, samples, seconds, running, lost):
-    """Call the callback at address `function` for `samples` every `seconds` until `running[0]` is 0.
+def virtual_host(state, inputs, outputs, seconds, running, lost):
+    """A sound card without hardware: process `inputs` into `outputs` every `seconds` until `running[0]` is 0.
 
     A call that ends after its time counts in `lost[0]` with the blocks that should have come meanwhile.
     """
     due = clock() + seconds
     flags = 0
     while running[0] != 0:
-        call_portaudio(function, inputs, outputs, samples, flags, user)
+        process(state, inputs, outputs, flags)
         late = clock() - due
         flags = 0
         if late > 0:

@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import soxr
-from numba import float32, int64
 
 from ..engine import Sound
 from ..errors import BadInput
-from ..kernel import kernel, publish
+from ..kernel import float32, int64, kernel, publish
 from ..offline.files import BLOCK, Reader
 from ..settings import MOST_CHANNELS
 

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike
 
 from ..engine import Engine, Sound
 from ..errors import BadInput, Unavailable
-from ..kernel import compiling, native
+from ..kernel import Image
+from ..library import address, warm_up
 from . import callback, devices, player
 from .player import Player
 from .record import Recorder
@@ -139,7 +140,7 @@ class Stream:
             microphone=place,
             ring=int(_RING_S * self.sample_rate) if record or settings.learn or settings.room else 0,
         )
-        self._native = native(self.state)
+        self._image = Image(self.state)
 
     def _microphone(
         self, microphone: bool | Source | None, channel: int | None, free: int
@@ -208,8 +209,8 @@ class Stream:
                 ffi = sounddevice._ffi
                 self._stream = sounddevice._StreamBase(
                     kind,
-                    callback=ffi.cast("PaStreamCallback*", callback.portaudio.address),
-                    userdata=ffi.cast("void*", self._native.ctypes.data),
+                    callback=ffi.cast("PaStreamCallback*", address("rtsep_portaudio")),
+                    userdata=ffi.cast("void*", self._image.address),
                     **common,
                 )
             elif self._listening:
@@ -238,27 +239,18 @@ class Stream:
         samples = self.block_size
         inputs, outputs = (np.zeros((samples, int(count)), np.float32) for count in self.state.channels)
         self._running[0] = 1
+        seconds = samples / self.sample_rate
         self._thread = threading.Thread(
             target=callback.virtual_host,
-            args=(
-                callback.portaudio.address,
-                self._native.ctypes.data,
-                inputs.ctypes.data,
-                outputs.ctypes.data,
-                samples,
-                samples / self.sample_rate,
-                self._running,
-                self.lost,
-            ),
+            args=(self._image, inputs, outputs, seconds, self._running, self.lost),
             daemon=True,
         )
-        self._buffers = inputs, outputs  # as long as the host may run
         self._thread.start()
 
     def callback(self, inputs: Sound, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         """What the compiled callback does, as a callback in Python for `sounddevice.Stream`."""
         places = inputs.ctypes.data, outputs.ctypes.data, samples, None, int(status._flags) if status else 0
-        callback.FUNCTION(callback.portaudio.address)(*places, self._native.ctypes.data)
+        callback.FUNCTION(address("rtsep_portaudio"))(*places, self._image.address)
 
     def _output_callback(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         self.callback(np.zeros((samples, 0), np.float32), outputs, samples, time_info, status)
@@ -394,18 +386,6 @@ class Stream:
         seconds = sum(told) if isinstance(told, tuple) else told
         # Some servers tell nonsense; nobody plays through seconds.
         return seconds * 1e3 if 0 <= seconds < 2 else 0.0
-
-
-def warm_up(told: Callable[[str], object] = lambda message: None) -> None:
-    """Compile (or load from the cache) everything that a stream needs; `told` hears of it if it takes long."""
-    with compiling("stream", told):
-        silence = np.zeros((1, 2), np.float32)
-        stream = Stream(Engine(), devices.VIRTUAL, source=silence)
-        stream.close()
-        player.switch(stream.state.song, 0, -1)
-        stream.callback(silence, silence.copy(), 1, None, None)
-        # Not running, this returns at once.
-        callback.virtual_host(callback.portaudio.address, 0, 0, 0, 0, 1.0, stream._running, stream.lost)
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from torch import nn
 from .. import disk, networks
 from ..dsp import learned, pitchnet
 from ..dsp.learned import AHEAD, FEATURES
-from ..engine import warm_up
 from ..errors import BadInput, Unavailable
+from ..library import warm_up
 from ..networks import Networks
 from . import masks, mixes, pitch
 from .hearing import BALANCED, QUALITY

@@ -86,7 +86,7 @@ def hear(rng: Generator, mix: Parted, f0: F0, path: Path, mode: str) -> NDArray[
     features, begin = np.zeros((len(ends), len(state.learned.features), len(edges)), np.float32), 0
     for row, end in zip(features, (ends + late).tolist(), strict=True):
         _process(state, sound[begin:end])
-        row[:] = state.learned.features[:, REACH:-REACH]
+        row[:] = state.learned.features[:, REACH : REACH + len(edges)]
         begin = end
     frames = spectra(sound, ends, sizes)
     power = np.add.reduceat((np.abs(frames) ** 2).sum(1), edges, axis=1)

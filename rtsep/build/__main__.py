@@ -1,0 +1,97 @@
+"""`python -m rtsep.build TARGET FOLDER`: the library for a machine, or, as TARGET, `native` for this one.
+
+Writes rtsep-TARGET-DIGEST with the suffix of a shared library (.o where this machine has nothing that links), .json,
+its description, and rtsep.h. What went wrong is one line on standard output.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from .. import disk, library
+from ..errors import BadInput
+
+
+def main(arguments: list[str]) -> int:
+    """Build; 0, or 2 for what makes no sense and 3 for what cannot be had."""
+    try:
+        if len(arguments) != 2:
+            raise BadInput("usage: python -m rtsep.build TARGET FOLDER.")
+        target, folder = arguments[0], Path(arguments[1])
+        _build(library.target() if target == "native" else target, folder)
+        return 0
+    except BadInput as error:
+        print(error)
+        return 2
+    except ImportError as error:
+        print(f"{error.name} is not installed: pip install numba.")
+        return 3
+    except OSError as error:
+        print(error)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+
+
+def _build(name: str, folder: Path) -> None:
+    mark = f"rtsep-{name}-{library.digest()}"
+    if library.usable(folder / f"{mark}.json"):
+        return
+    from . import entries, system
+    from .describe import describe, header
+    from .emit import TARGETS, emit
+    from .link import SUFFIX, link
+    from .lower import lower
+
+    if name not in TARGETS:
+        raise BadInput(f"unknown target {name!r}: there are {', '.join(TARGETS)}.")
+    target = TARGETS[name]
+    system.SYSTEM[0] = target.system
+    offered = [*entries.PYTHON, *entries.HOST, entries.PORTAUDIO]
+    if target.system == "none":
+        offered = list(entries.HOST)
+    # Numba's part takes twice as long as LLVM's, and nearly all of it is the first entry.
+    _show(0.05)
+    module = lower(offered, lambda count: _show(0.05 + 0.6 * min(count / 190, 1)))
+    _show(0.65)
+    code = emit(module.texts, [entry.symbol for entry in offered], target)
+    _show(0.97)
+    here = name == library.target()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".rtsep-") as place:
+        made = Path(place) / f"{mark}.o"
+        made.write_bytes(code)
+        shared = made.with_suffix(SUFFIX[target.system])
+        if link(made, shared, target, here):
+            made = shared
+        content = made.read_bytes()
+    told = describe(offered, module) | {
+        "target": name,
+        "digest": library.digest(),
+        "file": f"{mark}{made.suffix}",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    for path, data in (
+        (folder / "rtsep.h", header().encode()),
+        (folder / told["file"], content),
+        (folder / f"{mark}.json", json.dumps(told).encode()),
+    ):
+        disk.write(path, data)
+    _show(1)
+
+
+def _show(part: float) -> None:
+    """A bar for a person who waits."""
+    if sys.stderr.isatty():
+        width = 40
+        done = round(part * width)
+        end = "\r\x1b[K" if part == 1 else ""
+        print(f"\r[{'#' * done}{' ' * (width - done)}] {part:4.0%}{end}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,38 @@
+"""From object code to a shared library, by the compiler of this machine or, for others, by ziglang."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ..errors import Unavailable
+from .emit import Target
+
+SUFFIX = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "none": ".wasm"}
+
+
+def link(code: Path, library: Path, target: Target, here: bool) -> bool:
+    """Link the object file `code` to `library`; False if this machine (`here`) has nothing that links.
+
+    Raises
+    ------
+    Unavailable : if it cannot be linked for another machine.
+    """
+    mathematics = [] if target.system == "windows" else ["-lm"]
+    compiler = shutil.which("cc") if here else None
+    if compiler:
+        command: list[str | Path] = [compiler, "-shared", "-o", library, code, *mathematics]
+    elif importlib.util.find_spec("ziglang"):
+        command = [sys.executable, "-m", "ziglang", "cc", "-target", target.zig, "-shared", "-o", library, code]
+        command += ["-nostdlib", "-Wl,--no-entry,--export-dynamic"] if target.system == "none" else mathematics
+    elif here:
+        return False
+    else:
+        raise Unavailable("to link for another machine takes ziglang: pip install 'rtsep[export]'.")
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        if here:
+            return False  # llvmlite loads the object code as it is
+        raise Unavailable(f"{library.name} cannot be linked: {done.stderr.strip()}")
+    return True
