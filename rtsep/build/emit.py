@@ -37,8 +37,8 @@ TARGETS = {
     "linux-x86_64-v2": Target("x86_64-unknown-linux-gnu", "x86-64-v2", "", "linux", "x86_64-linux-gnu"),
     "linux-x86_64-v3": Target("x86_64-unknown-linux-gnu", "x86-64-v3", "", "linux", "x86_64-linux-gnu"),
     "linux-aarch64": Target("aarch64-unknown-linux-gnu", "generic", "", "linux", "aarch64-linux-gnu"),
-    "windows-x86_64-v2": Target("x86_64-pc-windows-msvc", "x86-64-v2", "", "windows", "x86_64-windows-gnu"),
-    "windows-x86_64-v3": Target("x86_64-pc-windows-msvc", "x86-64-v3", "", "windows", "x86_64-windows-gnu"),
+    "windows-x86_64-v2": Target("x86_64-w64-windows-gnu", "x86-64-v2", "", "windows", "x86_64-windows-gnu"),
+    "windows-x86_64-v3": Target("x86_64-w64-windows-gnu", "x86-64-v3", "", "windows", "x86_64-windows-gnu"),
     "macos-x86_64-v2": Target("x86_64-apple-macosx11.0.0", "x86-64-v2", "", "macos", "x86_64-macos"),
     "macos-x86_64-v3": Target("x86_64-apple-macosx11.0.0", "x86-64-v3", "", "macos", "x86_64-macos"),
     "macos-arm64": Target("arm64-apple-macosx11.0.0", "apple-m1", "", "macos", "aarch64-macos"),
@@ -47,7 +47,7 @@ TARGETS = {
         "generic",
         "+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint",
         "none",
-        "wasm32-freestanding",
+        "wasm32-wasi",
     ),
 }
 

@@ -19,13 +19,13 @@ def link(code: Path, library: Path, target: Target, here: bool) -> bool:
     ------
     Unavailable : if it cannot be linked for another machine.
     """
-    mathematics = [] if target.system == "windows" else ["-lm"]
-    compiler = shutil.which("cc") if here else None
-    if compiler:
-        command: list[str | Path] = [compiler, "-shared", "-o", library, code, *mathematics]
+    browser, mathematics = target.system == "none", [] if target.system == "windows" else ["-lm"]
+    kind = ["-mexec-model=reactor", "-Wl,--no-entry,--export-dynamic"] if browser else ["-shared"]
+    command = [*kind, "-s", "-o", str(library), str(code), *mathematics]
+    if here and (compiler := shutil.which("cc")):
+        command = [compiler, *command]
     elif importlib.util.find_spec("ziglang"):
-        command = [sys.executable, "-m", "ziglang", "cc", "-target", target.zig, "-shared", "-o", library, code]
-        command += ["-nostdlib", "-Wl,--no-entry,--export-dynamic"] if target.system == "none" else mathematics
+        command = [sys.executable, "-m", "ziglang", "cc", "-target", target.zig, *command]
     elif here:
         return False
     else:
