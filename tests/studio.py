@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-SERVER = "rtsep-test"
+SERVER = f"rtsep-test-{os.getpid()}"  # others may run theirs
 RATE, PERIOD = 48_000, 128
 
 

@@ -31,8 +31,9 @@ def cache(tmp_path, monkeypatch):
     def build(folder, target):
         assert target == library.target()
         built.append(folder)
-        shutil.copy(good, folder)
-        shutil.copy(good.with_suffix(".json"), folder)
+        for path in (good, good.with_suffix(".json")):
+            (folder / path.name).unlink(missing_ok=True)  # one that is loaded stays as it is
+            shutil.copy(path, folder)
         return ""
 
     folder = tmp_path / "cache"
@@ -62,10 +63,12 @@ def test_it_is_built_once_with_a_sentence_and_found_from_then_on(cache):
 def test_what_is_not_as_it_was_built_is_built_anew(cache, damage):
     _, description, code, built = cache
     start()
+    content = bytearray(code.read_bytes())
+    code.unlink()  # it is mapped into this process, which must not be damaged
+    code.write_bytes(content)
     if damage == "cut":
-        code.write_bytes(code.read_bytes()[:-100])
+        code.write_bytes(content[:-100])
     elif damage == "altered":
-        content = bytearray(code.read_bytes())
         content[len(content) // 2] ^= 1
         code.write_bytes(content)
     elif damage == "empty":
@@ -90,6 +93,19 @@ def test_what_others_may_write_is_not_loaded(cache, others):
     code.chmod(0o644 | others)
     start()
     assert len(built) == 2
+
+
+@posix
+@pytest.mark.slow
+def test_a_file_that_others_could_write_is_replaced_by_one_that_they_cannot(tmp_path):
+    library.warm_up()
+    built = library.place()
+    for path in (built, built.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+        (tmp_path / path.name).chmod(0o666)
+    assert library.usable(tmp_path / f"{built.stem}.json") is None
+    assert library.build(tmp_path, library.target()) == ""
+    assert library.usable(tmp_path / f"{built.stem}.json") is not None
 
 
 @posix
@@ -161,6 +177,7 @@ def test_machine_code_fits_the_processor(monkeypatch, machine, features, name):
     assert library.target.__wrapped__().endswith(name)
 
 
+@pytest.mark.slow
 def test_where_nothing_can_link_the_object_code_is_loaded_as_it_is(tmp_path):
     """Without a compiler on the PATH, a whole build, and a second process that loads it."""
     environment = {**os.environ, "PATH": "", "RTSEP_CACHE": str(tmp_path)}

@@ -29,6 +29,7 @@ def run(script, *arguments, **options):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script, arguments, titles",
     [
@@ -81,7 +82,9 @@ def data(tmp_path):
 @pytest.mark.parametrize(
     "script, arguments, figures, files",
     [
-        ("quality.py", [], 10, {"quality.md", "quality.png"}),  # mixture, four modes, classic, librosa, oracle
+        pytest.param(
+            "quality.py", [], 10, {"quality.md", "quality.png"}, marks=pytest.mark.slow
+        ),  # mixture, four modes, classic, librosa, oracle
         ("lead.py", ["--seconds", "2"], 11, {"lead.md"}),  # mixture, three modes and true F0 twice, cascade, oracle
         ("melody.py", ["--seconds", "2", "--no-pyin"], 14, {"melody.md"}),  # seven of ours, three figures each
     ],

@@ -586,6 +586,7 @@ def test_an_interrupt_ends_all_work_and_leaves_no_half_files(tmp_path, jobs):
     assert tree(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("melody", (False, True))
 def test_memory_does_not_grow_with_the_file_but_for_its_melody(tmp_path, melody):
     peaks, settings = [], Settings("live", melody=melody)

@@ -263,6 +263,7 @@ def command(*arguments):
     return subprocess.run(whole, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_one_command_makes_a_file_that_the_engine_takes_and_the_same_again(root):
     tiny = (root, "--minutes", 2, "--effort", 0.002, "--jobs", 1)
     result = command(*tiny)

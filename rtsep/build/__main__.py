@@ -79,6 +79,7 @@ def _build(name: str, folder: Path) -> None:
         (folder / told["file"], content),
         (folder / f"{mark}.json", json.dumps(told).encode()),
     ):
+        path.unlink(missing_ok=True)  # its permissions, which may be why it was not used, go with it
         disk.write(path, data)
     _show(1)
 

@@ -22,12 +22,13 @@ def link(code: Path, library: Path, target: Target, here: bool) -> bool:
     browser, mathematics = target.system == "none", [] if target.system == "windows" else ["-lm"]
     kind = ["-mexec-model=reactor", "-Wl,--no-entry,--export-dynamic"] if browser else ["-shared"]
     command = [*kind, "-s", "-o", str(library), str(code), *mathematics]
-    if here and (compiler := shutil.which("cc")):
+    if here:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            return False
         command = [compiler, *command]
     elif importlib.util.find_spec("ziglang"):
         command = [sys.executable, "-m", "ziglang", "cc", "-target", target.zig, *command]
-    elif here:
-        return False
     else:
         raise Unavailable("to link for another machine takes ziglang: pip install 'rtsep[export]'.")
     done = subprocess.run(command, capture_output=True, text=True)
