@@ -2,16 +2,17 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
 
-SERVER = f"rtsep-test-{os.getpid()}"  # others may run theirs
+SERVER = f"rtsep-test-{os.environ.get('PYTEST_XDIST_WORKER', '')}"  # JACK knows eight names at most
 RATE, PERIOD = 48_000, 128
 
 
@@ -29,7 +30,7 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
         assert process.poll() is None, "jackd has ended at once"
         yield process
     finally:
-        process.kill()
+        process.terminate()  # it gives its name back
         process.wait()
 
 
@@ -106,6 +107,9 @@ def rtsep(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         time.sleep(0.3)  # past the fade-in
         yield process
     finally:
+        process.send_signal(signal.SIGINT)  # killed, it would leave the server waiting for it for many seconds
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=20)
         process.kill()
         process.wait()
         process.stdout.close()

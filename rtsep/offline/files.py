@@ -9,6 +9,7 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -452,7 +453,9 @@ def name_of(source: Name) -> str:
 def song(sample_rate: float) -> dict[str, Sound]:
     """The true stems of the bundled song, {name of SONG: (samples, 2)}, all of one length; their sum is the song."""
     folder = Path(__file__).parent.parent / "song"
-    return {stem: load(folder / f"{stem}.ogg", sample_rate)[0] for stem in SONG}
+    with ThreadPoolExecutor() as pool:
+        sounds = pool.map(lambda stem: load(folder / f"{stem}.ogg", sample_rate)[0], SONG)
+        return dict(zip(SONG, sounds, strict=True))
 
 
 def sum_of(sounds: Mapping[str, Sound]) -> Sound:
