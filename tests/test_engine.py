@@ -593,7 +593,7 @@ def steady(mode, id, value):
     return jump(output), output[-100:]
 
 
-@pytest.mark.parametrize("mode", ("live", "balanced"))
+@pytest.mark.parametrize("mode", ("live", pytest.param("balanced", marks=pytest.mark.slow)))
 @pytest.mark.parametrize("id, start, end", STEPS)
 def test_no_step_of_a_parameter_makes_a_click(mode, id, start, end):
     (before, old), (after, new) = steady(mode, id, start), steady(mode, id, end)

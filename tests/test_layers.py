@@ -99,6 +99,7 @@ def test_every_public_name_can_be_had():
         _ = rtsep.sepparate
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="this is the run without the compiler")
 def test_stages_pass_their_tests_as_plain_python_too():
     names = [

@@ -669,6 +669,7 @@ def arrays(state, prefix=""):
     return found
 
 
+@pytest.mark.slow
 @STREAMING
 @EITHER
 def test_no_number_is_denormal_in_the_long_silence_after_music(head, mode):

@@ -79,12 +79,11 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script, arguments, figures, files",
     [
-        pytest.param(
-            "quality.py", [], 10, {"quality.md", "quality.png"}, marks=pytest.mark.slow
-        ),  # mixture, four modes, classic, librosa, oracle
+        ("quality.py", [], 10, {"quality.md", "quality.png"}),  # mixture, four modes, classic, librosa, oracle
         ("lead.py", ["--seconds", "2"], 11, {"lead.md"}),  # mixture, three modes and true F0 twice, cascade, oracle
         ("melody.py", ["--seconds", "2", "--no-pyin"], 14, {"melody.md"}),  # seven of ours, three figures each
     ],
@@ -110,6 +109,7 @@ def test_items_that_a_method_makes_worse_are_named(monkeypatch):
     assert rows == [["ours", "one (-0.5)", "two (-1.0)"], ["theirs", "none", "none"]]
 
 
+@pytest.mark.slow
 def test_without_a_group_of_inputs_networks_do_worse(tmp_path, data):
     printed = run("benchmarks/ablation.py", data, "--out", tmp_path, "--seconds", "2")
     row = next(line for line in printed.splitlines() if "without frequency" in line)
@@ -121,6 +121,7 @@ def test_masks_are_drawn(tmp_path, data):
     assert (tmp_path / "con_bundled_song.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_parts_prints_its_tables(tmp_path):
     random, time_s = np.random.default_rng(1), np.arange(24_000) / 48_000
     hits = {"kick": np.sin(2 * np.pi * 60 * time_s), "snare": np.sin(2 * np.pi * 300 * time_s) ** 9}
