@@ -52,6 +52,10 @@ def _maximum(a: Any, b: Any) -> Any:
     return np.maximum(a, b)
 
 
+def _largest(lanes: Any) -> Any:
+    return lanes.max()
+
+
 load = External("load_lanes", _load)
 """`load(x, i)`: x[i] to x[i + 7] of a float32 array."""
 
@@ -66,6 +70,9 @@ reverse = External("reverse", _reverse)
 
 maximum = External("maximum", _maximum)
 """`maximum(a, b)`: the larger of both, lane by lane."""
+
+largest = External("largest", _largest)
+"""`largest(lanes)`: the largest of the eight, as float32."""
 
 load_pairs = External("load_pairs", _load_pairs)
 """`load_pairs(x, i)`: eight pairs from the i-th on, as (first of each, second of each): real and imaginary parts."""

@@ -102,6 +102,19 @@ def maximum(typing_context, a, b):
 
 
 @intrinsic
+def largest(typing_context, lanes):
+    def generate(context, builder, signature, arguments):
+        (most,) = arguments
+        for half in (4, 2, 1):
+            other = _shuffle(builder, most, most, range(half, 2 * half))
+            most = _shuffle(builder, most, most, range(half))
+            most = builder.select(builder.fcmp_ordered(">", most, other), most, other)
+        return builder.extract_element(most, ir.Constant(_I32, 0))
+
+    return types.float32(LANES), generate
+
+
+@intrinsic
 def load_pairs(typing_context, x, i):
     def generate(context, builder, signature, arguments):
         both = builder.load(_pairs(context, builder, x, arguments), align=4)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernel import float32, int64, kernel
+from ..lanes import WIDTH, largest, load, maximum, splat, store
 from . import pitchnet, salience
 from .salience import LOWEST_HZ, PER_OCTAVE, PITCHES
 
@@ -288,13 +289,19 @@ def _by_network(state, spectra, head, first, end):
 @kernel
 def _step(padded, leap, best):
     """Write the `best` (pitches,) score with which each pitch is reached from those in `padded`, or by a leap."""
-    best[:] = leap
-    for s in range(2 * _REACH + 1):
-        cost = np.float32(_STEP_COST) * abs(s - _REACH)
-        near = padded[s : s + best.shape[0]]
-        for p in range(best.shape[0]):
-            score = near[p] - cost
-            best[p] = score if score > best[p] else best[p]
+    for k in range(0, best.shape[0], 4 * WIDTH):
+        p = min(k, best.shape[0] - 4 * WIDTH)  # the last ones overlap those before
+        a, b, c, d = splat(leap), splat(leap), splat(leap), splat(leap)
+        for s in range(2 * _REACH + 1):
+            cost, near = splat(np.float32(_STEP_COST) * np.float32(abs(s - _REACH))), p + s
+            a = maximum(a, load(padded, near) - cost)
+            b = maximum(b, load(padded, near + WIDTH) - cost)
+            c = maximum(c, load(padded, near + 2 * WIDTH) - cost)
+            d = maximum(d, load(padded, near + 3 * WIDTH) - cost)
+        store(best, p, a)
+        store(best, p + WIDTH, b)
+        store(best, p + 2 * WIDTH, c)
+        store(best, p + 3 * WIDTH, d)
 
 
 @kernel
@@ -321,18 +328,20 @@ def _look_ahead(state):
     rows, best, padded = state.heard.shape[0], state.best, state.padded
     # What the frames that follow add to a path, from the newest back.
     best[:] = 0
+    top = np.float32(0)
     for i in range(rows - 1):
         reward = state.reward[(state.newest[0] + rows - i) % rows]
-        top = np.float32(-np.inf)
-        for p in range(best.shape[0]):
-            padded[_REACH + p] = best[p] + reward[p]
-            top = max(top, padded[_REACH + p])
+        highest = splat(np.float32(-np.inf))
+        for k in range(0, best.shape[0], WIDTH):
+            p = min(k, best.shape[0] - WIDTH)
+            score = load(best, p) - splat(top) + load(reward, p)
+            store(padded, _REACH + p, score)
+            highest = maximum(highest, score)
+        top = largest(highest)
         _step(padded, top - np.float32(_LEAP_COST), best)
-        for p in range(best.shape[0]):
-            best[p] -= top
     path = state.path[(state.newest[0] + 1) % rows]
     for p in range(best.shape[0]):
-        best[p] += path[p]
+        best[p] += path[p] - top
 
 
 @kernel
