@@ -187,6 +187,7 @@ def _build(told: Callable[[str], object]) -> Library:
 
     Raises
     ------
+    BadInput : if a kernel is at fault.
     Unavailable : if it cannot be built, with the reason.
     """
     reason = ""
@@ -215,7 +216,12 @@ def _places() -> Iterator[Path]:
 
 
 def build(folder: Path, target: str) -> str:
-    """Build the library for `target` into `folder`, in a process of its own; why it failed, or nothing."""
+    """Build the library for `target` into `folder`, in a process of its own; why it failed, or nothing.
+
+    Raises
+    ------
+    BadInput : if it could not be built anywhere: a kernel is at fault.
+    """
     paths = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", "rtsep.build", target, str(folder)],
@@ -223,6 +229,8 @@ def build(folder: Path, target: str) -> str:
         stdout=subprocess.PIPE,
         text=True,
     )
+    if done.returncode == 2:
+        raise BadInput(done.stdout.strip())
     return "" if done.returncode == 0 else done.stdout.strip().removesuffix(".") or f"exit code {done.returncode}"
 
 

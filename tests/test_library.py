@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import signals
+from numba.core.errors import TypingError
 
 from rtsep import Engine, Settings, library
+from rtsep.build import __main__ as builder
 from rtsep.build import describe, emit, lower
 from rtsep.dsp import fft
-from rtsep.errors import Unavailable
+from rtsep.errors import BadInput, Unavailable
 from rtsep.kernel import complex64, float32
 
+BUILD = library.build
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows tells nothing of who may write")
 
 
@@ -131,6 +134,27 @@ def test_what_cannot_be_built_is_told_with_the_reason_and_the_remedy(cache, monk
     monkeypatch.setattr(library, "build", lambda folder, target: "no space left on device")
     with pytest.raises(Unavailable, match=r"cannot be built: no space left on device\. Set RTSEP_CACHE to a folder"):
         start()
+
+
+def test_a_kernel_that_cannot_be_compiled_is_told_once_with_what_numba_says(cache, tmp_path, monkeypatch, capsys):
+    def lowered(entries, told):
+        raise TypingError("nobody knows what x is")
+
+    monkeypatch.setattr(lower, "lower", lowered)
+    assert builder.main(["native", str(tmp_path / "there")]) == 2
+    told = capsys.readouterr()
+    assert told.out == "a kernel cannot be compiled, numba says why above.\n" and "what x is" in told.err
+    builds = []
+
+    def run(command, **options):
+        builds.append(command)
+        return subprocess.CompletedProcess(command, 2, told.out)
+
+    monkeypatch.setattr(library, "build", BUILD)
+    monkeypatch.setattr(library.subprocess, "run", run)
+    with pytest.raises(BadInput, match=r"^a kernel cannot be compiled"):
+        start()
+    assert len(builds) == 1
 
 
 def test_an_edited_kernel_has_another_name(cache, monkeypatch):

@@ -40,6 +40,8 @@ def _build(name: str, folder: Path) -> None:
     mark = f"rtsep-{name}-{library.digest()}"
     if library.usable(folder / f"{mark}.json"):
         return
+    from numba.core.errors import NumbaError
+
     from . import entries, system
     from .describe import describe, header
     from .emit import TARGETS, emit
@@ -55,7 +57,11 @@ def _build(name: str, folder: Path) -> None:
         offered = list(entries.HOST)
     # Numba's part takes twice as long as LLVM's, and nearly all of it is the first entry.
     _show(0.05)
-    module = lower(offered, lambda count: _show(0.05 + 0.6 * min(count / 190, 1)))
+    try:
+        module = lower(offered, lambda count: _show(0.05 + 0.6 * min(count / 190, 1)))
+    except NumbaError as error:
+        print(f"\n{error}", file=sys.stderr)
+        raise BadInput("a kernel cannot be compiled, numba says why above.") from error
     _show(0.65)
     code = emit(module.texts, [entry.symbol for entry in offered], target)
     _show(0.97)
