@@ -52,6 +52,14 @@ def _maximum(a: Any, b: Any) -> Any:
     return np.maximum(a, b)
 
 
+def _minimum(a: Any, b: Any) -> Any:
+    return np.minimum(a, b)
+
+
+def _kept_below(a: Any, b: Any, other: Any) -> Any:
+    return np.where(a < b, a, other)
+
+
 def _largest(lanes: Any) -> Any:
     return lanes.max()
 
@@ -70,6 +78,12 @@ reverse = External("reverse", _reverse)
 
 maximum = External("maximum", _maximum)
 """`maximum(a, b)`: the larger of both, lane by lane."""
+
+minimum = External("minimum", _minimum)
+"""`minimum(a, b)`: the smaller of both, lane by lane."""
+
+kept_below = External("kept_below", _kept_below)
+"""`kept_below(a, b, other)`: `a` in the lanes where it is less than `b`, else `other`."""
 
 largest = External("largest", _largest)
 """`largest(lanes)`: the largest of the eight, as float32."""

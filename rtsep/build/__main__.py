@@ -42,7 +42,7 @@ def _build(name: str, folder: Path) -> None:
         return
     from numba.core.errors import NumbaError
 
-    from . import entries, system
+    from . import browser, entries, system
     from .describe import describe, header
     from .emit import TARGETS, emit
     from .link import SUFFIX, link
@@ -71,7 +71,10 @@ def _build(name: str, folder: Path) -> None:
         made = Path(place) / f"{mark}.o"
         made.write_bytes(code)
         shared = made.with_suffix(SUFFIX[target.system])
-        if link(made, shared, target, here):
+        if target.system == "none":
+            made = shared
+            made.write_bytes(browser.module(code, {entry.symbol for entry in offered}))
+        elif link(made, shared, target, here):
             made = shared
         content = made.read_bytes()
     told = describe(offered, module) | {

@@ -5,19 +5,21 @@ An image is a prepared state in one piece: for each array its place, counted fro
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import engine
 from ..kernel import leaves, words
 from ..parameters import PARAMETERS
-from .lower import Entry, Module
+
+if TYPE_CHECKING:  # an image needs no numba
+    from .lower import Entry, Module
 
 _ALIGNMENT = 64
 
 
-def describe(entries: Sequence[Entry], module: Module) -> dict[str, Any]:
+def describe(entries: Sequence["Entry"], module: "Module") -> dict[str, Any]:
     """The description of a library with these `entries`, for JSON."""
     arrays, at = [], 0
     for name, kind in leaves(engine.State):

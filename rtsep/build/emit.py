@@ -30,7 +30,7 @@ class Target(NamedTuple):
     cpu: str
     features: str
     system: str  # linux, macos, windows, or none
-    zig: str  # what ziglang calls it
+    zig: str  # what ziglang calls it; nothing where no linker is needed
 
 
 TARGETS = {
@@ -43,11 +43,7 @@ TARGETS = {
     "macos-x86_64-v3": Target("x86_64-apple-macosx11.0.0", "x86-64-v3", "", "macos", "x86_64-macos"),
     "macos-arm64": Target("arm64-apple-macosx11.0.0", "apple-m1", "", "macos", "aarch64-macos"),
     "wasm32": Target(
-        "wasm32-unknown-unknown",
-        "generic",
-        "+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint",
-        "none",
-        "wasm32-wasi",
+        "wasm32-unknown-unknown", "generic", "+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint", "none", ""
     ),
 }
 

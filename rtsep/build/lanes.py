@@ -102,6 +102,23 @@ def maximum(typing_context, a, b):
 
 
 @intrinsic
+def minimum(typing_context, a, b):
+    def generate(context, builder, signature, arguments):
+        return builder.select(builder.fcmp_ordered("<", *arguments), *arguments)
+
+    return LANES(LANES, LANES), generate
+
+
+@intrinsic
+def kept_below(typing_context, a, b, other):
+    def generate(context, builder, signature, arguments):
+        a, b, other = arguments
+        return builder.select(builder.fcmp_ordered("<", a, b), a, other)
+
+    return LANES(LANES, LANES, LANES), generate
+
+
+@intrinsic
 def largest(typing_context, lanes):
     def generate(context, builder, signature, arguments):
         (most,) = arguments

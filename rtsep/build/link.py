@@ -19,9 +19,8 @@ def link(code: Path, library: Path, target: Target, here: bool) -> bool:
     ------
     Unavailable : if it cannot be linked for another machine.
     """
-    browser, mathematics = target.system == "none", [] if target.system == "windows" else ["-lm"]
-    kind = ["-mexec-model=reactor", "-Wl,--no-entry,--export-dynamic"] if browser else ["-shared"]
-    command = [*kind, "-s", "-o", str(library), str(code), *mathematics]
+    mathematics = [] if target.system == "windows" else ["-lm"]
+    command = ["-shared", "-s", "-o", str(library), str(code), *mathematics]
     if here:
         compiler = shutil.which("cc")
         if compiler is None:

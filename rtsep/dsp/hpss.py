@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernel import aligned, float32, int64, kernel
+from ..lanes import WIDTH, kept_below, load, maximum, minimum, splat, store
 
-_LANES = 16  # stretches of the spectrum whose medians along frequency slide side by side: one vector of float32
+_LANES = 2 * WIDTH  # stretches of the spectrum whose medians along frequency slide side by side
 
 
 class State(NamedTuple):
@@ -26,12 +27,13 @@ class State(NamedTuple):
     bands: int64[:, ::1]  # (bands, 3) first bin, bin after the last, span of the median along frequency
     # memory: cleared by reset
     history: float32[:, ::1]  # (frames, bins) the last magnitudes, a ring
-    ordered: float32[:, ::1]  # (frames, bins) the same magnitudes, sorted for each bin
+    ordered: float32[:, ::1]  # (frames, padded bins) the same magnitudes, sorted for each bin
     oldest: int64[::1]  # (1,) row of `history` to be replaced next
     # scratch: meaningless between calls
+    old: float32[::1]  # (padded bins,) the magnitudes that leave, and zeros
+    new: float32[::1]  # (padded bins,) those that come, and zeros
     lanes: float32[:, ::1]  # (rows, lanes) a band in overlapping stretches, one in each lane
     window: float32[:, ::1]  # (longest span, lanes) the magnitudes around a bin, sorted
-    carry: float32[::1]  # (lanes,) the value on its way up the window
 
 
 def prepare(bins: int, frames: int, bands: Sequence[tuple[int, int]], lookahead: int = 0) -> State:
@@ -48,16 +50,18 @@ def prepare(bins: int, frames: int, bands: Sequence[tuple[int, int]], lookahead:
     if edges != sorted(edges) or edges[0] != 0:
         raise ValueError(f"bands must start at bin 0, ascend, and end within {bins} bins: {bands}")
     table = np.array([*zip(edges[:-1], edges[1:], spans, strict=True)])
+    padded = -(-bins // WIDTH) * WIDTH  # whole vectors
     rows = max(-(-(last - first) // _LANES) + span - 1 for first, last, span in table)
     return State(
         lookahead=np.array([lookahead]),
         bands=table,
         history=np.zeros((frames, bins), np.float32),
-        ordered=np.zeros((frames, bins), np.float32),
+        ordered=aligned(frames, padded),
         oldest=np.zeros(1, np.int64),
+        old=aligned(padded),
+        new=aligned(padded),
         lanes=aligned(rows, _LANES),
         window=aligned(max(spans), _LANES),
-        carry=aligned(_LANES),
     )
 
 
@@ -81,9 +85,13 @@ def process(state, magnitude, harmonic, percussive):
     """Take the newest `magnitude` (bins,); write both medians (bins,) of the frame `lookahead` frames before it."""
     frames = state.history.shape[0]
     newest = state.oldest[0]
-    _median_time(state.ordered, state.history[newest], magnitude, harmonic)
     for k in range(magnitude.shape[0]):
+        state.old[k], state.new[k] = state.history[newest, k], magnitude[k]
         state.history[newest, k] = magnitude[k]
+    for k in range(0, state.new.shape[0], WIDTH):
+        _replace(state.ordered, frames, k, load(state.old, k), load(state.new, k))
+    for k in range(magnitude.shape[0]):
+        harmonic[k] = state.ordered[frames // 2, k]
     state.oldest[0] = (newest + 1) % frames
     for b in range(state.bands.shape[0]):
         _median_frequency(state, state.bands[b], state.history[due(state)], percussive)
@@ -96,25 +104,17 @@ def _stretch(bins):
 
 
 @kernel
-def _median_time(ordered, old, new, median):
-    """Replace `old` (bins,) by `new` (bins,) in the sorted windows `ordered` (frames, bins)."""
-    frames, bins = ordered.shape
-    # A window a[0] <= ... <= a[n-1] without `old` is b[i] = a[i] if a[i] < old else a[i+1]; with `new` it is
-    # max(b[i-1], min(b[i], new)). `median` carries b[i-1] from rank to rank.
-    for k in range(bins):
-        median[k] = -1  # below every magnitude
-    for i in range(frames - 1):
-        row, above = ordered[i], ordered[i + 1]
-        for k in range(bins):
-            b = row[k] if row[k] < old[k] else above[k]
-            m = b if b < new[k] else new[k]
-            row[k] = median[k] if median[k] > m else m
-            median[k] = b
-    top, middle = ordered[frames - 1], ordered[frames // 2]
-    for k in range(bins):
-        top[k] = median[k] if median[k] > new[k] else new[k]
-    for k in range(bins):
-        median[k] = middle[k]
+def _replace(window, ranks, k, old, new):
+    """Put `new` in the place of `old` in eight columns of `window` (ranks, columns), from `k` on, which are sorted."""
+    # A column a[0] <= ... <= a[n-1] without `old` is b[i] = a[i] if a[i] < old else a[i+1]; with `new` it is
+    # max(b[i-1], min(b[i], new)).
+    before = splat(np.float32(-2))  # below every magnitude, and the -1 of places that are not filled yet
+    for i in range(ranks - 1):
+        value = load(window[i], k)
+        value = kept_below(value, old, load(window[i + 1], k))
+        store(window[i], k, maximum(before, minimum(value, new)))
+        before = value
+    store(window[ranks - 1], k, maximum(before, new))
 
 
 @kernel
@@ -122,31 +122,20 @@ def _median_frequency(state, band, x, median):
     """Write to `median` (bins,) what `x` (bins,) has around each bin of `band`; `x` is mirrored at both ends."""
     first, last, span = band[0], band[1], band[2]
     stretch, reach, bins = _stretch(last - first), span // 2, x.shape[0]
-    rows, lanes, window, carry = stretch + span - 1, state.lanes, state.window, state.carry
-    width = window.shape[1]  # of this very array: else the compiler cannot tell its rows apart, and makes no vectors
+    rows, lanes, window = stretch + span - 1, state.lanes, state.window
     for j in range(rows):
-        for s in range(width):
+        for s in range(_LANES):
             k = first + s * stretch + j - reach
             k = -k - 1 if k < 0 else k
             k = 2 * bins - 1 - k if k >= bins else k
             lanes[j, s] = x[max(k, 0)]  # the last stretches may lie wholly beyond the spectrum: never read
     window[:] = -1
     for j in range(rows):
-        new = lanes[j]
-        for s in range(width):
-            carry[s] = -2  # below the -1 of the places not filled yet
-        for i in range(span - 1):
-            row, above = window[i], window[i + 1]
-            for s in range(width):
-                old = lanes[j - span, s] if j >= span else np.float32(-1)
-                b = row[s] if row[s] < old else above[s]
-                m = b if b < new[s] else new[s]
-                row[s] = carry[s] if carry[s] > m else m
-                carry[s] = b
-        for s in range(width):
-            window[span - 1, s] = carry[s] if carry[s] > new[s] else new[s]
+        for s in range(0, _LANES, WIDTH):
+            old = load(lanes[j - span], s) if j >= span else splat(np.float32(-1))
+            _replace(window, span, s, old, load(lanes[j], s))
         if j >= span - 1:
-            for s in range(width):
+            for s in range(_LANES):
                 k = first + s * stretch + j - span + 1
                 if k < last:
                     median[k] = window[reach, s]
