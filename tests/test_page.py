@@ -1,16 +1,19 @@
 """The page in a real browser: the engine there against the engine here."""
 
+import base64
 import functools
 import http.server
+import io
 import json
 import shutil
 import threading
 
 import numpy as np
 import pytest
+import soundfile
 from signals import music
 
-from rtsep import Engine, Settings, page
+from rtsep import Engine, Settings, page, separate
 from rtsep.errors import BadInput
 
 CHROMIUM = shutil.which("chromium")
@@ -63,7 +66,8 @@ def run(browser, script, *arguments):
     """What `script`, the body of an async function, returns in the browser."""
     code = f"""
         const done = arguments[arguments.length - 1], given = Array.from(arguments).slice(0, -1);
-        (async (...given) => {{ {script} }})(...given).then((value) => done({{ value }}), (error) => done({{ error: String(error) }}));
+        const failed = (error) => done({{ error: String(error) }});
+        (async (...given) => {{ {script} }})(...given).then((value) => done({{ value }}), failed);
     """
     answer = browser.execute_async_script(code, *arguments)
     assert "error" not in answer, answer["error"]
@@ -76,13 +80,17 @@ RENDER = """
     const { default: LocalEngine } = await import("./engine-local.js");
     const engine = await LocalEngine.load();
     const { Core } = await import("./core.js");
-    const found = about.images.find((each) => each.mode === mode && each.sample_rate === rate && each.channels === channels);
+    const fits = (image) => image.mode === mode && image.sample_rate === rate && image.channels === channels;
+    const found = about.images.find(fits), number = (id) => about.parameters.find((each) => each.id === id).number;
     const info = { ...found, stems: about.stems.length, words: about.words };
     const core = new Core(await engine.file("engine.bin"), await engine.file(info.file), info);
     const heard = [], blocks = sound.length / 128 / channels;
     for (let b = 0; b < blocks; b++) {
         for (const [at, id, value] of moves)
-            if (at === b) { engine.set(id, value); core.set(...engine.targets().find(([n]) => n === about.parameters.find((p) => p.id === id).number)); }
+            if (at === b) {
+                engine.set(id, value);
+                core.set(...engine.targets().find(([each]) => each === number(id)));
+            }
         core.input.set(sound.slice(b * 128 * channels, (b + 1) * 128 * channels));
         core.process();
         heard.push(...core.output);
@@ -111,3 +119,121 @@ def test_the_engine_in_the_browser_equals_the_one_here(browser, mode, channels, 
     assert off.max() < 2e-5, off.max()
     np.testing.assert_allclose(told["levels"][4:], engine.meters.stems, atol=1e-4)
     assert np.isfinite(told["power"]).all() and sum(told["power"]) > 0
+
+
+ENGINE = """
+    const { default: LocalEngine } = await import("./engine-local.js");
+    const engine = await LocalEngine.load(), frames = [];
+    const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+    engine.addEventListener("frame", ({ detail }) => frames.push(detail));
+"""
+
+
+def test_the_song_plays_moves_and_changes_its_mode(browser):
+    told = run(
+        browser,
+        ENGINE
+        + """
+        await engine.open({ kind: "song", ...engine.songs[0] });
+        engine.seek(2);
+        await engine.play();
+        await wait(1.5);
+        const first = frames.splice(0);
+        engine.set("output.gain_db", -Infinity);
+        await wait(1.5);
+        const silent = frames.splice(0).at(-1);
+        engine.set("output.gain_db", 0);
+        await engine.setMode("quality");
+        await wait(1);
+        const last = frames.at(-1), { position, duration, latency } = engine;
+        engine.pause();
+        const level = (frame) => [frame.input, frame.output].map((x) => (x === -Infinity ? -999 : x));
+        return { count: first.length, first: level(first.at(-1)), silent: level(silent), last: level(last), position,
+            duration, latency, power: Array.from(last.bands), peaks: Array.from(engine.peaks), load: last.load };
+        """,
+    )
+    assert told["count"] > 20
+    assert -40 < told["first"][0] < 0 and -40 < told["first"][1] < 0
+    assert told["silent"][0] > -40 and told["silent"][1] < -50
+    assert told["last"][1] > -40
+    assert 5 < told["position"] < 9 and 20 < told["duration"] < 60
+    assert told["latency"]["engine_ms"] == pytest.approx(90.7, abs=3)
+    assert len(told["power"]) == 4 * 96 and max(told["power"]) > 1e-6 and max(told["peaks"]) > 0.3
+    assert told["load"] < 1
+
+
+def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(browser, tmp_path):
+    rate = round(run(browser, "const context = new AudioContext(); return context.sampleRate;"))
+    sound, content = music(rate, rate, 2), io.BytesIO()
+    soundfile.write(content, sound, rate, format="WAV", subtype="FLOAT")
+    told = run(
+        browser,
+        ENGINE
+        + """
+        const content = Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0));
+        await engine.open({ kind: "file", file: new File([content], "a.wav") });
+        engine.set("percussive.mute", 1);
+        const seen = [], { mix, stems, sampleRate } = await engine.render((part) => seen.push(part));
+        const plain = (channels) => channels.map((channel) => Array.from(channel));
+        return { rate: sampleRate, mix: plain(mix), seen,
+            stems: Object.fromEntries(Object.entries(stems).map(([name, channels]) => [name, plain(channels)])) };
+        """,
+        base64.b64encode(content.getvalue()).decode(),
+    )
+    assert told["seen"][-1] == 1
+    assert told["rate"] == rate and rate in page.RATES
+    for stem, truth in separate(sound, sample_rate=rate, mode="balanced").items():
+        assert np.abs(np.array(told["stems"][stem]).T - truth).max() < 1e-4, stem
+    whole = sum(np.array(told["stems"][stem]).T for stem in told["stems"])
+    assert np.abs(whole - sound).max() < 1e-6
+    np.testing.assert_allclose(np.array(told["mix"]).T, whole - np.array(told["stems"]["percussive"]).T, atol=1e-4)
+
+
+def test_the_microphone_is_heard_and_recorded(browser):
+    told = run(
+        browser,
+        ENGINE
+        + """
+        await engine.open({ kind: "microphone" });
+        await engine.play();
+        await wait(0.5);
+        await engine.record(true);
+        await wait(2);
+        const { channels, sampleRate } = await engine.record(false);
+        engine.close();
+        const top = Math.max(...channels[0].map(Math.abs));
+        return { seconds: channels[0].length / sampleRate, top, name: engine.name, duration: engine.duration };
+        """,
+    )
+    assert 1 < told["seconds"] < 4 and told["top"] > 0.01  # the browser's own microphone beeps each second
+    assert told["name"] == "microphone" and told["duration"] is None
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ('await engine.open({ kind: "file", file: new File(["x"], "a.doc") });', "cannot read a.doc. Try MP3"),
+        ('await engine.open({ kind: "song", url: "nowhere.mp3", name: "x" });', "cannot be loaded"),
+        ('await engine.setMode("nonsense");', "no mode nonsense"),
+        ('engine.set("nonsense", 1);', "no parameter nonsense"),
+        ("await engine.render();", "Open a song first"),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence(browser, script, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        run(browser, ENGINE + script)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(BadInput, match="is not empty: give a new folder"):
+        page.write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_page_may_be_written_again_and_is_small(folder):
+    page.write(folder)
+    about = json.loads((folder / "parameters.json").read_text())
+    assert {f"{stem}.gain_db" for stem in about["stems"]} <= {each["id"] for each in about["parameters"]}
+    first = ["engine.bin", "balanced-48000-2.bin", "parameters.json", *(p.name for p in folder.glob("*.js"))]
+    assert sum((folder / name).stat().st_size for name in first) < 400_000
