@@ -121,12 +121,13 @@ class Strip {
     this.clip = make("button", { className: "clip", type: "button", hidden: true, title: "It was too loud. Press to clear." }, "clip");
     this.clip.setAttribute("aria-label", `${look.name} has clipped. Clear`);
     this.clip.onclick = () => mixer.clear();
+    this.peak = make("p", { className: "peak figures", title: "The loudest of the last moment" });
     this.told = make("p", { className: "told" });
     this.learn = make("button", { className: "learn plain", type: "button" }, "Learn");
     this.learn.setAttribute("aria-label", `Learn a MIDI control for ${look.name}`);
     this.learn.onclick = () => mixer.learn(this.gain);
     this.box = make("section", { className: "strip", "aria-label": look.name });
-    this.box.style.setProperty("--c", look.color);
+    this.box.style.setProperty("--c", look.color === "text" ? "var(--text)" : look.color);
     const badge = make("b", { className: "badge", "aria-hidden": "true" }, look.letter ?? icon("out"));
     const marks = make("div", { className: "marks", "aria-hidden": "true" });
     for (const db of MARKS.filter((each) => each <= parameter.high)) {
@@ -141,7 +142,7 @@ class Strip {
     add(this.solo, "S", `Solo ${look.name}`);
     if (prefix === "output") {
       add(has("bypass"), "Bypass", "Bypass: hear the input as it is", "wide");
-      add(has("limiter"), "Limiter", "Limiter: keeps the loudest from clipping", "wide extra");
+      add(has("limiter"), "Limiter", "Limiter: holds what is too loud below its ceiling", "wide extra");
     }
     const track = make("div", { className: "track" }, this.input, this.ghost);
     track.style.setProperty("--zero", toPosition(parameter, 0));
@@ -149,7 +150,7 @@ class Strip {
       make("h2", {}, badge, make("span", {}, look.name)),
       make("div", { className: "slide" }, marks, track, this.canvas),
       make("div", { className: "side" }, make("div", { className: "reading" }, this.value.button, this.value.field), switches,
-        make("div", { className: "foot" }, this.clip, this.told, this.learn)),
+        make("div", { className: "foot" }, this.clip, this.peak, this.told, this.learn)),
     );
     this.box.addEventListener("pointerdown", () => mixer.choose(this));
     this.show();
@@ -275,6 +276,14 @@ export class Mixer {
     if (!(prefix in this.members)) return true;
     const solos = Object.entries(this.members).filter(([name]) => this.engine.get(`${name}.solo`) === 1);
     return !solos.length || this.members[prefix].some((stem) => solos.some(([, stems]) => stems.includes(stem)));
+  }
+
+  /** The peaks as figures: not as often as the meters, or nobody could read them. */
+  tell() {
+    for (const { held, peak } of this.strips) {
+      const text = held > -60 ? `peak ${held.toFixed(1).replace("-", "\u2212")}` : "";
+      if (peak.textContent !== text) peak.textContent = text;
+    }
   }
 
   /** What the meters show: the stems behind their faders. */

@@ -26,6 +26,7 @@ const FPS = 60, SLOW_FPS = 15;
 const TOO_SLOW = 0.85, TOO_SLOW_MS = 2000;
 const SAID_MS = 5000, HINT_MS = 12000, SAVE_MS = 400;
 const PASSING = new Set(["output.mute", "melody.duck"]); // matters of a moment: nobody wants to begin in one
+const START = { limiter: 1 }; // faders reach above 0 dB: as in live use of the command line, the limiter is on
 const KEYS = [
   ["1 to 9", "choose a strip"], ["left, right", "the strip before, the next"], ["up, down", "its level by 1 dB"],
   ["page up, page down", "its level by 6 dB"], ["Home, End", "its level to 0 dB, to silence"], ["Enter", "type its level"],
@@ -109,7 +110,7 @@ function nameOf(id) {
 // Levels and choices of the last time. Before anything listens: that is no change.
 
 const kept = store.load("session", {});
-for (const [id, value] of Object.entries(kept.values ?? {})) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
+for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
 if (engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
 const choices = { groups: false, range: 60, hinted: false, ...kept.choices };
 
@@ -270,7 +271,8 @@ function undo() {
 $("undo").onclick = undo;
 
 function reset() {
-  history.set(Object.fromEntries(engine.parameters.map(({ id, default: usual }) => [id, usual])), "preset");
+  const usual = engine.modes.find(({ name }) => name === engine.mode)?.defaults;
+  history.set({ ...Object.fromEntries(engine.parameters.map((each) => [each.id, each.default])), ...usual, ...START }, "preset");
   say("All is as it was at first.", ["Undo", undo]);
 }
 
@@ -380,7 +382,8 @@ function hint() {
   if (choices.hinted || !strip) return;
   choices.hinted = true;
   keepSession();
-  const bubble = make("p", { className: "bubble" }, "pull this down");
+  const { clientWidth, clientHeight } = strip.input;
+  const bubble = make("p", { className: "bubble" }, clientHeight > clientWidth ? "pull this down" : "pull this left");
   strip.box.querySelector(".track").append(bubble);
   strip.box.classList.add("hint");
   const end = () => {
@@ -619,6 +622,7 @@ function tick(now) {
     if (now - statusAt > 250) {
       statusAt = now;
       showStatus();
+      mixer.tell();
     }
   }
   if (resting) running = false;
