@@ -10,6 +10,8 @@ const HOLDS = 5; // columns on one note, from which on it has a name
 const SURE = 0.3; // confidence from which on the melody is drawn
 const TILT_DB = 1.5; // an octave: music falls with pitch, and its treble would be dark
 const RISE_DB = 0.6, SINK_DB = 0.02; // a column: how the brightest follows the sound
+const CONTRAST = 2.1, MAGMA_CONTRAST = 1.5; // of brightness: what is loud stands out of what is there
+const SHORTEST = 4; // columns of a melody: what is shorter was a guess
 const QUIETEST_DB = -62; // the brightest of a picture is at least this, or silence would be a snowstorm
 
 const NAMES = ["C", "C\u266F", "D", "D\u266F", "E", "F", "F\u266F", "G", "G\u266F", "A", "A\u266F", "B"];
@@ -126,11 +128,11 @@ export class Spectrogram {
       const level = this.bright(sum, b, this.tops[at]), o = 4 * (BANDS - 1 - b);
       if (view === "who") {
         // From black to the colour, and the loudest tenth on towards white.
-        const dim = level ** 1.5, white = Math.max(0, (level - 0.85) / 0.15) * 0.45;
+        const dim = level ** CONTRAST, white = Math.max(0, (level - 0.85) / 0.15) * 0.45;
         data[o] = dim * ((r / weight) * (1 - white) + 255 * white);
         data[o + 1] = dim * ((g / weight) * (1 - white) + 255 * white);
         data[o + 2] = dim * ((blue / weight) * (1 - white) + 255 * white);
-      } else [data[o], data[o + 1], data[o + 2]] = magma[Math.round(255 * level)];
+      } else [data[o], data[o + 1], data[o + 2]] = magma[Math.round(255 * level ** MAGMA_CONTRAST)];
       data[o + 3] = 255;
     }
     this.pen.putImageData(this.column, at, 0);
@@ -196,20 +198,22 @@ export class Spectrogram {
 
   drawMelody(pen, first, place, wide, height) {
     const { length } = this.stems;
-    const line = new Path2D();
-    let before = 0, labelled = -Infinity;
-    const labels = [];
+    const line = new Path2D(), labels = [];
+    let piece = [], before = 0, labelled = -Infinity;
+    const end = (last) => {
+      if (piece.length < SHORTEST && !last) return (piece = []);
+      piece.forEach(([x, y], i) => (i ? line.lineTo(x, y) : line.moveTo(x, y)));
+      return (piece = []);
+    };
     for (let n = first; n < this.count; n++) {
-      const at = n % COLUMNS, hz = this.pitch[at], x = place(n) + wide / 2;
-      if (hz) {
-        const y = this.y(hz, height);
-        // A leap of more than a third of an octave is another note, not a slide.
-        if (before && Math.abs(Math.log2(hz / before)) < 0.34 && (!this.paged || n % this.seen)) line.lineTo(x, y);
-        else line.moveTo(x, y);
-        if (this.labels[at] && Math.abs(x - labelled) > 30) labels.push([this.labels[at], (labelled = x), y]);
-      }
+      const at = n % COLUMNS, hz = this.pitch[at], x = place(n) + wide / 2, y = hz && this.y(hz, height);
+      // A leap of more than a third of an octave is another note, not a slide.
+      if (!hz || (before && Math.abs(Math.log2(hz / before)) > 0.34) || (this.paged && n % this.seen === 0)) end();
+      if (hz) piece.push([x, y]);
+      if (this.labels[at] && Math.abs(x - labelled) > 30) labels.push([this.labels[at], (labelled = x), y]);
       before = hz;
     }
+    end(true);
     const heard = this.melody < 0 || !this.count || this.view !== "who"
       ? 1 : this.gains[((this.count - 1) % COLUMNS) * length + this.melody];
     pen.globalAlpha = heard > 0.03 ? 1 : 0.4; // it goes on under a closed fader, fainter
@@ -251,7 +255,8 @@ export class Spectrogram {
         }
         const level = this.bright(sum, b, this.tops[at]);
         this.now[b] = Math.max(level, this.now[b] - 0.03);
-        pen.fillStyle = this.stems[strongest].color;
+        const hue = magma[Math.round(255 * (0.35 + 0.6 * this.now[b]))].map(Math.round);
+        pen.fillStyle = this.view === "who" ? this.stems[strongest].color : `rgb(${hue})`;
         pen.globalAlpha = 0.25 + 0.6 * this.now[b];
         pen.fillRect(edge + 1, height - (b + 1) * tall + 0.5, room * this.now[b], Math.max(tall - 1, 1));
       }

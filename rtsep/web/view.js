@@ -169,7 +169,7 @@ function showLearning() {
   if (!id) return;
   const heard = midi.learning.heard.size ? `${midi.activity.split(" ").slice(0, 2).join(" ")}: move it further.` : "";
   clearTimeout(quiet);
-  show($("says"), `${nameOf(id)}: ${heard || "Move a control."}`, [["Cancel", () => midi.cancel()]]);
+  show($("says"), heard || `Move a control. It will move ${nameOf(id)}.`, [["Cancel", () => midi.cancel()]]);
 }
 
 function showControls() {
@@ -194,7 +194,7 @@ function recall(chosen) {
   const values = Object.fromEntries(Object.entries(chosen.values).filter(([id]) => table.has(id)));
   history.set(values, "preset");
   preset = chosen.name;
-  say(`Preset: ${preset}.`, ["Undo", undo]);
+  say(`Preset: ${preset.replace("-", " ")}.`, ["Undo", undo]);
   clearTimeout(quiet);
   quiet = setTimeout(() => $("says").replaceChildren(), SAID_MS);
 }
@@ -208,14 +208,14 @@ function showPresets() {
   const all = store.presets(engine), values = () => Object.fromEntries(
     engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
   const row = (each) => {
-    const button = make("button", { type: "button", className: "pick" }, each.name);
+    const button = make("button", { type: "button", className: "pick" }, each.shipped ? each.name.replace("-", " ") : each.name);
     button.setAttribute("aria-pressed", String(each.name === preset));
     button.onclick = () => {
       recall(each);
       $("presets").open = false;
     };
     const write = make("button", { type: "button", className: "plain" }, "Save to file");
-    write.setAttribute("aria-label", `Save ${each.name} to a file`);
+    write.setAttribute("aria-label", `Save to file: ${each.name}`);
     write.onclick = () => download(new Blob([store.toToml(each, engine.parameters)], { type: "application/toml" }), `${each.name}.toml`);
     if (each.shipped) return make("li", {}, button, write);
     const gone = make("button", { type: "button", className: "icon" }, icon("close"));
