@@ -6,6 +6,7 @@ import { fresh } from "./waveform.js";
 
 const MARKS = [12, 6, 0, -6, -12, -24, -36, -48, -Infinity];
 const STEPS = { ArrowUp: 1, ArrowDown: -1, PageUp: 6, PageDown: -6 }; // dB
+const NARROW_PX = 195;
 const HOLD_MS = 1500, FALL_DB_PER_MS = 20 / 1700; // of a peak programme meter of type I (IEC 60268-10)
 
 /** Make an element: make("p", { className: "told" }, "text", child). */
@@ -211,6 +212,12 @@ export class Mixer {
     this.members = Object.fromEntries(engine.stems.map((stem) => [stem, [stem]]));
     Object.assign(this.members, engine.groups ?? {});
     engine.addEventListener("change", ({ detail }) => this.changed(detail.id));
+    new ResizeObserver(() => this.fit()).observe(place);
+  }
+
+  /** Where strips are narrow, their parts stand closer. */
+  fit() {
+    this.place.classList.toggle("narrow", this.place.clientWidth / this.strips.length < NARROW_PX);
   }
 
   find(id) { return this.table.get(id); }
@@ -222,6 +229,7 @@ export class Mixer {
     const names = [...this.engine.stems, ...(groups ? Object.keys(this.engine.groups ?? {}) : []), "output"];
     for (const name of names) if (this.find(`${name}.gain_db`)) this.strips.push(new Strip(this, name, this.looks(name)));
     this.place.replaceChildren(...this.strips.map(({ box }) => box));
+    this.fit();
     this.choose(this.strips.find(({ prefix }) => prefix === before) ?? this.strips[0]);
   }
 

@@ -338,7 +338,7 @@ function showTransport() {
   document.title = name ? `${playing ? "\u25b6 " : ""}${name} - rtsep` : "rtsep: un-mix a song while it plays";
 }
 
-let opening = false;
+let opening = false, warned = false;
 
 async function open(source, button) {
   if (opening) return;
@@ -346,7 +346,10 @@ async function open(source, button) {
   document.body.classList.add("loading");
   button?.classList.add("fills");
   const words = button?.querySelector("span"), before = words?.textContent;
-  if (words) words.textContent = "Loading";
+  if (words) {
+    button.style.minWidth = `${button.offsetWidth}px`; // it keeps its place
+    words.textContent = "Loading";
+  }
   $("promise").textContent = "A small engine, then your song.";
   if (!button) say("Loading ...");
   try {
@@ -360,7 +363,7 @@ async function open(source, button) {
     wave.start = null;
     slowSince = 0;
     if (source.kind === "microphone" || source.kind === "tab") {
-      if (source.kind === "microphone") say("Headphones, or it may howl.", ["I wear headphones", () => {}]);
+      if (source.kind === "microphone" && !warned) say("Headphones, or it may howl.", ["I wear headphones", () => (warned = true)]);
     } else hint();
   } catch (error) {
     console.error(error);
