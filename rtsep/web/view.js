@@ -22,7 +22,8 @@ const LOOKS = {
   output: { name: "Out", color: "text" },
 };
 const OTHERS = ["#CC79A7", "#0072B2", "#D55E00", "#F0E442"]; // for stems that have no name here
-const FPS = 60, SLOW_FPS = 15;
+const FPS = 60, FEWER_FPS = 30, SLOW_FPS = 15;
+const PACE_MS = 21; // between two pictures on the whole, from which on the device draws too slowly for FPS
 const TOO_SLOW = 0.85, TOO_SLOW_MS = 2000;
 const SAID_MS = 5000, HINT_MS = 12000, SAVE_MS = 400;
 const PASSING = new Set(["output.mute", "melody.duck"]); // matters of a moment: nobody wants to begin in one
@@ -199,6 +200,14 @@ function recall(chosen) {
   quiet = setTimeout(() => $("says").replaceChildren(), SAID_MS);
 }
 
+/** A preset file of the command line: kept under its name, and recalled. */
+const readPreset = act(async (file) => {
+  const name = file.name.replace(/\.toml$/i, ""), { values, ...more } = store.fromToml(await file.text(), engine.parameters);
+  store.keep(name, values, more);
+  showPresets();
+  recall({ name, values });
+});
+
 function nextPreset(step) {
   const all = store.presets(engine), at = all.findIndex(({ name }) => name === preset);
   recall(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : (at + step + all.length) % all.length]);
@@ -241,13 +250,7 @@ function showPresets() {
     return showPresets();
   });
   const file = make("input", { type: "file", accept: ".toml", hidden: true });
-  file.onchange = act(async () => {
-    const [one] = file.files, called = one.name.replace(/\.toml$/i, "");
-    const { values: read, ...more } = store.fromToml(await one.text(), engine.parameters);
-    store.keep(called, read, more);
-    showPresets();
-    recall({ name: called, values: read });
-  });
+  file.onchange = () => readPreset(file.files[0]);
   const read = make("button", { type: "button" }, "Open a preset file");
   read.onclick = () => file.click();
   const rest = make("button", { type: "button", className: "pick" }, "all at 0 dB");
@@ -477,7 +480,8 @@ addEventListener("drop", (event) => {
   over = 0;
   document.body.classList.remove("dropping");
   const [file] = event.dataTransfer.files;
-  if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
+  if (/\.toml$/i.test(file?.name)) readPreset(file);
+  else if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
 });
 
 // Settings, modes, help
@@ -543,6 +547,7 @@ addEventListener("pointerdown", ({ target }) => {
 
 // What happens forty times a second
 
+let pace = 16, fps = FPS, tickedAt = 0;
 let frame = null, heardAt = 0, slowSince = 0, offered = false, drawnAt = 0, statusAt = 0, running = false;
 
 engine.addEventListener("frame", ({ detail }) => {
@@ -607,6 +612,7 @@ matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
 function wake() {
   if (running) return;
   running = true;
+  tickedAt = performance.now();
   requestAnimationFrame(tick);
 }
 
@@ -614,7 +620,10 @@ function wake() {
 function tick(now) {
   const resting = now - heardAt > 3000 && !engine.playing;
   // Pictures are the first to wait where time is short.
-  if (now - drawnAt >= 1000 / (frame?.load > TOO_SLOW ? SLOW_FPS : FPS) - 4) {
+  pace += 0.02 * (Math.min(now - tickedAt, 60) - pace);
+  tickedAt = now;
+  if (pace > PACE_MS) fps = FEWER_FPS;
+  if (now - drawnAt >= 1000 / (frame?.load > TOO_SLOW ? SLOW_FPS : fps) - 4) {
     drawnAt = now;
     if (now - heardAt > 150) for (const strip of mixer.strips) strip.see(-Infinity, now);
     mixer.draw(style);
