@@ -22,7 +22,7 @@ const LOOKS = {
   output: { name: "Out", color: "text" },
 };
 const OTHERS = ["#CC79A7", "#0072B2", "#D55E00", "#F0E442"]; // for stems that have no name here
-const FPS = 60, FEWER_FPS = 30, SLOW_FPS = 15;
+const FPS = 60, FEWER_FPS = 30, SLOW_FPS = 15, FEW_CORES = 4;
 const PACE_MS = 21; // between two pictures on the whole, from which on the device draws too slowly for FPS
 const TOO_SLOW = 0.85, TOO_SLOW_MS = 2000;
 const SAID_MS = 5000, HINT_MS = 12000, SAVE_MS = 400;
@@ -547,7 +547,8 @@ addEventListener("pointerdown", ({ target }) => {
 
 // What happens forty times a second
 
-let pace = 16, fps = FPS, tickedAt = 0;
+// On a few cores the engine needs what smoother pictures would take.
+let pace = 16, fps = (navigator.hardwareConcurrency ?? 8) <= FEW_CORES ? FEWER_FPS : FPS, tickedAt = 0;
 let frame = null, heardAt = 0, slowSince = 0, offered = false, drawnAt = 0, statusAt = 0, running = false;
 
 engine.addEventListener("frame", ({ detail }) => {
