@@ -476,7 +476,7 @@ class Engine:
         return f"<Engine {self.settings.mode}, {self.sample_rate:g} Hz, channels {self.channels}, {latency}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy, also in another process, has the settings and parameters; it is prepared anew, and has heard nothing."""
+        """A copy has the settings and the parameters; it is prepared anew, and has heard nothing."""
         values = {id: control.value for id, control in self.parameters.items()}
         return _made, (self.settings, values, None if self._state is None else self._given)
 
