@@ -70,9 +70,7 @@ def measured(folder, seconds, rates, mode):
         known = RATE if rate >= RATE else rate
         if known not in back:
             back[known] = scores(folder, stems, mix, RATE, mode)
-        there[rate] = (
-            back[known] if rate == RATE else scores(folder, stems, soxr.resample(mix, RATE, rate), rate, mode)
-        )
+        there[rate] = back[known] if rate == RATE else scores(folder, stems, soxr.resample(mix, RATE, rate), rate, mode)
     return there, {rate: back[min(rate, RATE)] for rate in rates}
 
 
@@ -95,7 +93,7 @@ def main():
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--mode", choices=STREAMING, default="balanced")
     parser.add_argument("--rates", type=int, nargs="+", default=RATES, metavar="HZ")
-    parser.add_argument("--items", nargs="+", default=[""], metavar="NAME", help="parts of the names of those that count")
+    parser.add_argument("--items", nargs="+", default=[""], metavar="NAME", help="parts of the names that count")
     parser.add_argument("--seconds", type=float, default=8, help="of each item")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the tables")
     parser.add_argument("--json", metavar="FILE")

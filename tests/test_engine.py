@@ -1010,4 +1010,4 @@ def test_a_copy_sounds_alike_and_has_heard_nothing(copied):
     assert engine.parameters["melody.mute"].value == 1
     fresh = copied(Engine(Settings("quality")))
     assert repr(fresh) == "<Engine quality, not prepared>"
-    assert repr(made) == "<Engine live, 16000 Hz, channels 2, latency 4.0 ms>"
+    assert repr(made) == "<Engine live, 16000 Hz, channels 2, latency 6.0 ms>"

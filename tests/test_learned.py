@@ -196,7 +196,8 @@ def test_what_was_never_trained_above_22_khz_changes_nothing_below_and_is_masked
     beyond[:, first:] *= 1000
     masks = run(prepared(rate), magnitude, *others)
     np.testing.assert_array_equal(run(prepared(rate), beyond, *others), masks)
-    np.testing.assert_array_equal(masks[..., first:], np.broadcast_to(masks[..., first - 1 : first], masks[..., first:].shape))
+    above = masks[..., first:]
+    np.testing.assert_array_equal(above, np.broadcast_to(masks[..., first - 1 : first], above.shape))
 
 
 def test_after_a_reset_all_sounds_as_at_first():
