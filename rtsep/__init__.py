@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import BadInput as BadInput
     from .errors import Unavailable as Unavailable
     from .live.stream import open_stream as open_stream
+    from .offline.evaluate import si_sdr as si_sdr
     from .offline.render import follow as follow
     from .offline.render import separate as separate
     from .parameters import PARAMETERS as PARAMETERS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .settings import MODES as MODES
     from .settings import STEMS as STEMS
     from .settings import Settings as Settings
+    from .templates import Templates as Templates
 
 _HOMES = {
     "Engine": ".engine",
@@ -33,6 +35,8 @@ _HOMES = {
     "open_stream": ".live.stream",
     "separate": ".offline.render",
     "follow": ".offline.render",
+    "Templates": ".templates",
+    "si_sdr": ".offline.evaluate",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -37,7 +37,7 @@ from .settings import GROUPS, MODES, STEMS, Settings
 if TYPE_CHECKING:
     from .offline.render import Report
 
-COMMANDS = ("demo", "live", "karaoke", "separate", "learn", "midi", "preset", "devices", "doctor")
+COMMANDS = ("demo", "live", "karaoke", "separate", "web", "learn", "midi", "preset", "export", "devices", "doctor")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -227,6 +227,11 @@ def _parser() -> argparse.ArgumentParser:
     _engine_options(separate, "quality")
     separate.set_defaults(run=_separate)
 
+    web = commands.add_parser("web", help="un-mix in the browser: opens a page, which sends nothing anywhere")
+    web.add_argument("--port", type=_port, default=8765, help="of the page on this machine (default: 8765; 0: any)")
+    web.add_argument("--no-browser", action="store_true", help="only tell the address")
+    web.set_defaults(run=_web)
+
     learn = commands.add_parser(
         "learn",
         help="learn sounds that split a stem into parts",
@@ -255,6 +260,12 @@ def _parser() -> argparse.ArgumentParser:
 
     _midi_commands(commands.add_parser("midi", help="bind the controls of MIDI controllers"))
     _preset_commands(commands.add_parser("preset", help="keep and pass on levels"))
+
+    export = commands.add_parser("export", help="write the engine for other programs")
+    kinds = export.add_subparsers(dest="kind", required=True, metavar="KIND")
+    page = kinds.add_parser("web", help="write the page of rtsep web into a folder, for any web server")
+    page.add_argument("folder", metavar="OUT", help="a new folder, or one that holds a page")
+    page.set_defaults(run=_export_web)
 
     devices = commands.add_parser("devices", help="list the sound devices")
     devices.add_argument("--json", action="store_true", help="as JSON")
@@ -438,6 +449,10 @@ def _pairs(texts: list[str]) -> dict[str, float | str]:
 def _warn(sentences: list[str]) -> None:
     for sentence in sentences:
         print(f"rtsep: {sentence}", file=sys.stderr, flush=True)
+
+
+def _say(sentence: str) -> None:
+    _warn([sentence])
 
 
 def _resume(options: argparse.Namespace, remembered: tuple[str, ...]) -> dict[str, float | str]:
@@ -773,6 +788,35 @@ def _devices(options: argparse.Namespace) -> None:
     from .doctor import print_devices
 
     print_devices(options.json)
+
+
+def _web(options: argparse.Namespace) -> None:
+    from webbrowser import open_new_tab
+
+    from . import page
+    from .library import cache_folder
+
+    folder = page.write(cache_folder() / "page", _say)
+
+    def ready(address: str) -> None:
+        _say(f"the page is at {address}. Ctrl-C ends.")
+        if not options.no_browser:
+            open_new_tab(address)
+
+    page.serve(folder, options.port, ready)
+
+
+def _export_web(options: argparse.Namespace) -> None:
+    from . import page
+
+    folder = page.write(options.folder, _say)
+    print(f"{folder}: any web server can offer it. To hear a microphone it must come over https.")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be a number from 0 to 65535.")
+    return int(text)
 
 
 def _doctor(options: argparse.Namespace) -> None:

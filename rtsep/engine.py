@@ -7,7 +7,7 @@
 """
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -389,6 +389,12 @@ class Engine:
         ------
         BadInput : for a value out of its range.
         """
+        self._given: dict[str, Any] = {
+            "sample_rate": sample_rate,
+            "channels": channels,
+            "max_block": max_block,
+            "score": score,
+        }
         sizes = self.settings.sizes(sample_rate)
         if not 1 <= channels <= MOST_CHANNELS:
             raise BadInput(f"{channels} channels: an engine takes 1 to {MOST_CHANNELS}.")
@@ -462,6 +468,17 @@ class Engine:
         self._voice = np.zeros((max_block, 1), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
         self._stems = room(len(stems), max_block, channels)
+
+    def __repr__(self) -> str:
+        if self._state is None:
+            return f"<Engine {self.settings.mode}, not prepared>"
+        latency = f"latency {self.latency / self.sample_rate * 1e3:.1f} ms"
+        return f"<Engine {self.settings.mode}, {self.sample_rate:g} Hz, channels {self.channels}, {latency}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has the settings and the parameters; it is prepared anew, and has heard nothing."""
+        values = {id: control.value for id, control in self.parameters.items()}
+        return _made, (self.settings, values, None if self._state is None else self._given)
 
     @property
     def state(self) -> State:
@@ -568,3 +585,13 @@ class Engine:
         if samples:
             process(self._image, self._block[:samples], voice, self._output[:samples], self._stems[:, :samples])
         return samples, mono
+
+
+def _made(settings: Settings, values: dict[str, float], given: dict[str, Any] | None) -> Engine:
+    """An engine like another one."""
+    engine = Engine(settings)
+    for id, value in values.items():
+        engine.parameters[id] = value
+    if given is not None:
+        engine.prepare(**given)
+    return engine

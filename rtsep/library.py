@@ -215,6 +215,25 @@ def _places() -> Iterator[Path]:
     yield private
 
 
+def for_browsers(told: Callable[[str], object] = lambda sentence: None) -> Path:
+    """The library as a module of WebAssembly; built into the cache if there is none, which `told` hears of.
+
+    Raises
+    ------
+    Unavailable : if it cannot be built, with the reason.
+    """
+    reason = ""
+    for folder in (COMPILED, cache_folder()):
+        description = folder / f"rtsep-wasm32-{digest()}.json"
+        if folder != COMPILED and usable(description) is None:
+            told("building the engine for browsers, once: about half a minute ...")
+            reason = build(folder, "wasm32")
+        found = usable(description)
+        if found is not None:
+            return Path(found["path"])
+    raise Unavailable(f"the engine cannot be built: {reason or f'{folder} may be written by others'}.")
+
+
 def build(folder: Path, target: str) -> str:
     """Build the library for `target` into `folder`, in a process of its own; why it failed, or nothing.
 

@@ -11,6 +11,8 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / "parameters.json").exists():
             raise BadInput(f"{folder} is not empty: give a new folder, or one that holds a page.")
-        code = _library(told)
+        code = library.for_browsers(told)
         told("preparing the engine for each mode and rate ...")
         images, contents = _images()
         for name, content in {"engine.bin": code.read_bytes(), **contents}.items():
@@ -63,18 +65,33 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
     return folder
 
 
-def _library(told: Callable[[str], object]) -> Path:
-    """The engine as WebAssembly, from the cache, or built into it."""
-    folder = library.cache_folder()
-    path = folder / f"rtsep-wasm32-{library.digest()}.json"
-    found = library.usable(path)
-    if found is None:
-        told("building the engine for browsers, once: about half a minute ...")
-        reason = library.build(folder, "wasm32")
-        found = library.usable(path)
-        if found is None:
-            raise Unavailable(f"the engine cannot be built: {reason or f'{folder} may be written by others'}.")
-    return Path(found["path"])
+def serve(folder: str | Path, port: int, told: Callable[[str], object]) -> None:
+    """Offer the page in `folder` to this machine alone, until it is interrupted; `told` hears its address.
+
+    Raises
+    ------
+    Unavailable : if the port is taken.
+    """
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, directory=str(folder)))
+    except OSError as error:
+        raise Unavailable(f"port {port} cannot be had: {error.strerror}. Choose another with --port.") from error
+    with server:
+        told(f"http://127.0.0.1:{server.server_port}/")
+        server.serve_forever()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing of it."""
+
+    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")  # a page that was written anew is seen at once
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def _images() -> tuple[list[dict[str, Any]], dict[str, bytes]]:

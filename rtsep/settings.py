@@ -1,7 +1,7 @@
 """Settings: what needs a new `prepare`. A mode is a named set of them, with its latency in samples and milliseconds.
 
-Lengths are given in seconds and hertz and become powers of two and odd numbers of frames and bins at the sample
-rate in use, so that a mode sounds alike at 44.1, 48 and 96 kHz.
+Lengths are given in seconds and hertz and become powers of two, or three times such, and odd numbers of frames and bins
+at the sample rate in use, so that a mode sounds alike at all of them.
 """
 
 import os
@@ -49,7 +49,7 @@ MODES: dict[str, dict[str, Any]] = {
         masks="learned",
     ),
     "offline": dict(  # librosa.stft and librosa.decompose.hpss at 44.1 kHz: 2048, 512, 31 frames, 31 bins, centered
-        synthesis_s=0.0465,
+        synthesis_s=0.048,
         window_ratio=1,
         harmonic_s=0.36,
         lookahead_s=0.175,
@@ -62,6 +62,7 @@ MODES: dict[str, dict[str, Any]] = {
 }
 
 _OVERLAP = 4  # hops in a synthesis window
+_LEAST_OF_THREE = 192  # samples of an analysis window that is three times a power of two: as few as can be transformed
 
 
 class Sizes(NamedTuple):
@@ -98,8 +99,8 @@ class Settings:
     Parameters
     ----------
     mode : "live" (at most 6 ms), "balanced" (at most 12 ms), "quality" (at most 100 ms) or "offline"
-    synthesis_s : longest synthesis window, seconds; the largest power of two of samples within it is taken,
-        and it is the latency of a mode without look-ahead
+    synthesis_s : longest synthesis window, seconds; the most samples within it that are a power of two, or three times
+        one, are taken, and they are the latency of a mode without look-ahead
     window_ratio : length of the analysis window in synthesis windows: 1 (symmetric, as in librosa), 2, 4, 8 or 16;
         PITCHED times that where pitches split the mix
     harmonic_s : length of the median along time, seconds
@@ -213,10 +214,11 @@ class Settings:
             raise BadInput(
                 f"the sample rate is {sample_rate} Hz: it must lie between {LOWEST_RATE} and {HIGHEST_RATE}."
             )
-        synthesis_size = 1 << (int(self.synthesis_s * sample_rate).bit_length() - 1)
         split: Split | None = self.templates
         pitched = split is not None and split.splits == "mix" and bool(split.pitches)
-        window_size = synthesis_size * self.window_ratio * (PITCHED if pitched else 1)
+        ratio = self.window_ratio * (PITCHED if pitched else 1)
+        synthesis_size = _largest(self.synthesis_s * sample_rate, _LEAST_OF_THREE / ratio)
+        window_size = synthesis_size * ratio
         hop_size = synthesis_size // _OVERLAP
         frames = _odd(self.harmonic_s * sample_rate / hop_size)
         bin_hz = sample_rate / window_size
@@ -237,6 +239,13 @@ class Settings:
 def _within(name: str, value: Any, low: float, high: float, unit: str) -> None:
     if not (isinstance(value, int | float) and low <= value <= high):
         raise BadInput(f"{name} is {value!r}: it must lie between {low:g} and {high:g} {unit}.")
+
+
+def _largest(length: float, least_of_three: float) -> int:
+    """The largest number up to `length` that is a power of two, or, from `least_of_three` on, three times one."""
+    power = 1 << (int(length + 1e-6).bit_length() - 1)
+    longer = power * 3 // 2
+    return longer if least_of_three <= longer <= length + 1e-6 else power
 
 
 def _odd(length: float) -> int:

@@ -1,8 +1,10 @@
 """Engine: the whole path. On time, to the last bit, equal to the slow truth, and calm whatever comes in."""
 
+import copy
 import functools
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -989,3 +991,23 @@ def test_the_state_stays_under_20_megabytes(mode):
 def test_a_score_that_makes_no_sense_is_refused(row):
     with pytest.raises(BadInput, match="a score holds a negative F0, no number, or a lowest above the highest"):
         Engine().prepare(sample_rate=16000, channels=1, score=[(0, 0), row])
+
+
+# For notebooks and pools
+
+
+@pytest.mark.parametrize("copied", (copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))))
+def test_a_copy_sounds_alike_and_has_heard_nothing(copied):
+    score = np.full((20, 2), (200, 800), np.float32)
+    engine = engine_for("live", 16000, 2, {"percussive.gain_db": "-inf", "melody.mute": 1})
+    engine.prepare(sample_rate=16000, channels=2, max_block=512, score=score)
+    sound = signals.music(4000, 16000, 2)
+    heard = processed(engine, sound, 500)
+    made = copied(engine)
+    assert made.settings == engine.settings and made.parameters["percussive.gain_db"].value == -np.inf
+    assert np.array_equal(processed(made, sound, 500), heard)
+    made.parameters["melody.mute"] = 0
+    assert engine.parameters["melody.mute"].value == 1
+    fresh = copied(Engine(Settings("quality")))
+    assert repr(fresh) == "<Engine quality, not prepared>"
+    assert repr(made) == "<Engine live, 16000 Hz, channels 2, latency 6.0 ms>"

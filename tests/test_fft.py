@@ -7,7 +7,7 @@ import signals
 
 from rtsep.dsp import fft
 
-SIZES = [2**power for power in range(6, 16)]
+SIZES = [2**power for power in range(6, 16)] + [3 * 2**power for power in range(6, 14)]
 
 
 def transformed(signal):
@@ -59,7 +59,8 @@ def test_the_input_stays_as_it_is_and_a_state_can_be_used_again():
     assert np.array_equal(signal, given) and np.array_equal(*spectra)
 
 
-@pytest.mark.parametrize("size", (0, 32, 96, 100, 65536))
+@pytest.mark.parametrize("size", (0, 32, 96, 100, 576, 49152, 65536))
 def test_other_sizes_are_refused_with_a_sentence(size):
-    with pytest.raises(ValueError, match=f"a transform of {size} samples: it must be a power of two, 64 to 32768"):
+    sentence = f"a transform of {size} samples: it must be a power of two, 64 to 32768, or three times one from 64 on"
+    with pytest.raises(ValueError, match=sentence):
         fft.prepare(size)

@@ -90,14 +90,16 @@ def truth(rate, weights, magnitude, f0, weight, gate, share, lookahead=0):
     sizes = Settings(mode="balanced").sizes(rate)
     hertz, step, bins = rate / sizes.window_size, sizes.hop_size / rate, magnitude.shape[1]
     magnitude = magnitude.astype(float)
-    starts = [k for k in range(bins) if k < round(4000 / hertz) or (k - round(4000 / hertz)) % 4 == 0]
-    counts = np.diff([*starts, bins])
+    whole = 22050 / hertz + 1
+    heard = min(round(whole), bins)
+    starts = [k for k in range(heard) if k < round(4000 / hertz) or (k - round(4000 / hertz)) % 4 == 0]
+    counts = np.diff([*starts, heard])
     middle = (np.array(starts) + (counts - 1) / 2) * hertz
 
     def within(x):
-        return np.add.reduceat(x, starts, axis=-1) / counts
+        return np.add.reduceat(x[..., :heard], starts, axis=-1) / counts
 
-    power = (magnitude**2).mean(1)
+    power = (magnitude[:, :heard] ** 2).sum(1) / whole
     loudest, fall = np.zeros(len(power)), np.exp(-step / 3)
     for t, level in enumerate(np.sqrt(power)):
         loudest[t] = max(level, loudest[t - 1] * fall if t else 0)
@@ -142,7 +144,8 @@ def truth(rate, weights, magnitude, f0, weight, gate, share, lookahead=0):
         taps = [wide[:, :, tap * reach : tap * reach + x.shape[2]] for tap in range(3)]
         x = np.maximum(np.einsum("oij,jtib->tob", kernel, np.array(taps)) + bias[:, np.newaxis], 0)
     x = np.exp(np.einsum("oi,tib->tob", weights.last, x) + weights.last_bias[:, np.newaxis])
-    return (x / x.sum(1, keepdims=True)).repeat(counts, axis=2)
+    masks = (x / x.sum(1, keepdims=True)).repeat(counts, axis=2)
+    return np.pad(masks, ((0, 0), (0, 0), (0, bins - heard)), mode="edge")
 
 
 @RATES
@@ -184,6 +187,17 @@ def test_a_sound_is_heard_alike_at_any_level():
     others = given(*magnitude.shape)
     loud, soft = (run(prepared(), gain * magnitude, *others) for gain in (np.float32(1), np.float32(0.05)))
     assert np.abs(loud - soft).mean() < 1e-3
+
+
+def test_what_was_never_trained_above_22_khz_changes_nothing_below_and_is_masked_as_the_last_band_is():
+    magnitude, rate = magnitudes(60, 96000), 96000
+    others, first = given(*magnitude.shape), round(22050 * Settings().sizes(rate).window_size / rate) + 1
+    beyond = magnitude.copy()
+    beyond[:, first:] *= 1000
+    masks = run(prepared(rate), magnitude, *others)
+    np.testing.assert_array_equal(run(prepared(rate), beyond, *others), masks)
+    above = masks[..., first:]
+    np.testing.assert_array_equal(above, np.broadcast_to(masks[..., first - 1 : first], above.shape))
 
 
 def test_after_a_reset_all_sounds_as_at_first():

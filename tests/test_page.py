@@ -5,8 +5,14 @@ import functools
 import http.server
 import io
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -237,3 +243,127 @@ def test_a_page_may_be_written_again_and_is_small(folder):
     assert {f"{stem}.gain_db" for stem in about["stems"]} <= {each["id"] for each in about["parameters"]}
     first = ["engine.bin", "balanced-48000-2.bin", "parameters.json", *(p.name for p in folder.glob("*.js"))]
     assert sum((folder / name).stat().st_size for name in first) < 400_000
+
+
+def visit(browser, folder, width=1280, height=800, theme="dark"):
+    """Open the page itself, as on a screen of that size; the origin is that of the address where the browser is."""
+    features = [{"name": "prefers-color-scheme", "value": theme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < height}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.get(browser.current_url.rsplit("/", 1)[0] + "/index.html")
+    browser.execute_script("localStorage.clear()")
+    browser.refresh()
+    until(lambda: browser.execute_script("return document.querySelectorAll('.strip').length") == 5)
+
+
+def until(true, seconds=20):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def shown(browser, place):
+    """The words of an element."""
+    script = "const found = document.querySelector(arguments[0]); return found.value || found.textContent;"
+    return browser.execute_script(script, place)
+
+
+def press(browser, *keys):
+    from selenium.webdriver import ActionChains
+
+    ActionChains(browser).send_keys(*keys).perform()
+
+
+def complaints(browser):
+    """What the page has written to the console."""
+    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_one_click_plays_the_song_and_keys_move_the_faders(browser, folder):
+    from selenium.webdriver.common.keys import Keys
+
+    visit(browser, folder)
+    complaints(browser)
+    browser.find_element("id", "demo").click()
+    until(lambda: shown(browser, "#toggle") == "Pause" and "load" in shown(browser, "#load"))
+    press(browser, "1", Keys.ARROW_DOWN, Keys.PAGE_DOWN)
+    assert shown(browser, ".strip output") == "-7.0 dB"
+    slider = browser.find_element("css selector", ".strip input")
+    press(browser, "m")
+    assert slider.get_attribute("aria-valuetext") == "Drums -7.0 dB, muted"
+    press(browser, Keys.END)
+    assert shown(browser, ".strip output") == "-inf dB"
+    press(browser, "u", "u")
+    assert shown(browser, ".strip output") == "-7.0 dB" and "muted" not in slider.get_attribute("aria-valuetext")
+    browser.refresh()  # and what was moved is there the next time
+    until(lambda: browser.execute_script("return document.querySelectorAll('.strip').length") == 5)
+    assert shown(browser, ".strip output") == "-7.0 dB"
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize("theme", ("dark", "light"))
+@pytest.mark.parametrize("width, height", [(1280, 800), (390, 844), (844, 390)])
+def test_the_page_fits_the_screen_and_a_thumb(browser, folder, width, height, theme):
+    visit(browser, folder, width, height, theme)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    sizes = browser.execute_script(
+        "return [...document.querySelectorAll('button, .button, .strip input')].filter((each) => each.offsetParent)"
+        ".map((each) => [each.textContent, each.getBoundingClientRect().width, each.getBoundingClientRect().height])"
+    )
+    assert len(sizes) > 10
+    assert [each for each in sizes if min(each[1:]) < 44] == []
+
+
+def test_presets_go_in_and_out_as_files_of_the_command_line(browser, folder, tmp_path, monkeypatch):
+    from rtsep.live import controls
+
+    monkeypatch.setenv("RTSEP_CONFIG", str(tmp_path))
+    visit(browser, folder)
+    given = """
+        const store = await import("./store.js"), { default: LocalEngine } = await import("./engine-local.js");
+        const engine = await LocalEngine.load();
+    """
+    content = run(
+        browser,
+        given + 'engine.set("melody.gain_db", -Infinity); engine.set("percussive.mute", 1); '
+        "return store.toToml(engine.values, engine.parameters);",
+    )
+    (tmp_path / "page.toml").write_text(content)
+    controls.import_preset(str(tmp_path / "page.toml"), None, False)
+    values = controls.preset("page").values
+    assert values["melody.gain_db"] == -np.inf and values["percussive.mute"] == 1
+    told = run(
+        browser,
+        given + "return Object.entries(store.fromToml(given[0], engine.parameters)).map(([id, x]) => [id, `${x}`]);",
+        controls.preset_text("drums-down"),
+    )
+    assert ["percussive.gain_db", "-12"] in told
+
+
+def rtsep(*arguments, **options):
+    command = [sys.executable, "-m", "rtsep", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_the_commands_write_the_page_and_serve_it(folder, tmp_path):
+    with rtsep("export", "web", str(tmp_path / "out")) as process:
+        output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert output.startswith(f"{tmp_path / 'out'}: any web server can offer it.")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in folder.iterdir()}
+    with rtsep("web", "--port", "0", "--no-browser") as process:
+        lines = iter(process.stderr.readline, "")
+        address = next(re.search(r"http://127\.0\.0\.1:(\d+)/", line) for line in lines if "the page is at" in line)
+        with urllib.request.urlopen(address[0]) as answer:
+            assert b"Play the demo song" in answer.read()
+        with urllib.request.urlopen(f"{address[0]}core.js") as answer:
+            assert answer.headers["Content-Type"] == "text/javascript"
+        with rtsep("web", "--port", address[1], "--no-browser") as another:
+            errors = another.communicate()[1]
+        assert another.returncode == 3 and f"port {address[1]} cannot be had" in errors
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    with rtsep("web", "--port", "70000") as process:
+        assert "is no port" in process.communicate()[1] and process.returncode == 2

@@ -17,7 +17,7 @@ from rtsep.live.ports import Midi, ports
 from rtsep.parameters import INDEX, Parameters
 
 CORE, ALSA, JACK, WINDOWS = 1, 2, 3, 4
-PATIENCE_S = 10
+PATIENCE_S = 30
 KNOBS = "Knobs:Knobs MIDI 1"
 
 

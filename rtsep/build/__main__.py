@@ -1,4 +1,4 @@
-"""`python -m rtsep.build TARGET FOLDER`: the library for a machine, or, as TARGET, `native` for this one.
+"""`python -m rtsep.build TARGET ... FOLDER`: the library for machines, one of which may be `native`, this one.
 
 Writes rtsep-TARGET-DIGEST with the suffix of a shared library (.o where this machine has nothing that links), .json,
 its description, and rtsep.h. What went wrong is one line on standard output.
@@ -18,10 +18,11 @@ from ..errors import BadInput
 def main(arguments: list[str]) -> int:
     """Build; 0, or 2 for what makes no sense and 3 for what cannot be had."""
     try:
-        if len(arguments) != 2:
-            raise BadInput("usage: python -m rtsep.build TARGET FOLDER.")
-        target, folder = arguments[0], Path(arguments[1])
-        _build(library.target() if target == "native" else target, folder)
+        if len(arguments) < 2:
+            raise BadInput("usage: python -m rtsep.build TARGET ... FOLDER.")
+        *targets, folder = arguments
+        for target in targets:
+            _build(library.target() if target == "native" else target, Path(folder))
         return 0
     except BadInput as error:
         print(error)

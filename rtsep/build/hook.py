@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class LibraryHook(BuildHookInterface[Any]):
-    """Builds the library for this machine; where that fails, the first start tries again and says why."""
+    """Builds the library for this machine and for browsers; where that fails, the first start tries again."""
 
     PLUGIN_NAME = "custom"
 
@@ -20,7 +20,7 @@ class LibraryHook(BuildHookInterface[Any]):
         folder = Path(self.root) / "rtsep" / "compiled"
         self.app.display_waiting("building the engine for this machine: about half a minute ...")
         done = subprocess.run(
-            [sys.executable, "-m", "rtsep.build", "native", str(folder)],
+            [sys.executable, "-m", "rtsep.build", "native", "wasm32", str(folder)],
             cwd=self.root,
             env={**os.environ, "NUMBA_DISABLE_INTEL_SVML": "1"},
             stdout=subprocess.PIPE,
@@ -29,7 +29,7 @@ class LibraryHook(BuildHookInterface[Any]):
         if done.returncode:
             self.app.display_warning(f"the engine was not built, its first start will try: {done.stdout.strip()}")
         descriptions = sorted(folder.glob("rtsep-*.json"), key=lambda path: path.stat().st_mtime)
-        for old in descriptions[:-1]:
+        for old in descriptions[:-2]:
             for path in folder.glob(f"{old.stem}.*"):
                 path.unlink()
         build_data["artifacts"].append("rtsep/compiled/rtsep*")

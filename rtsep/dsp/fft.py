@@ -3,7 +3,8 @@
 A real signal of N samples is transformed as N/2 complex numbers, from whose spectrum its own follows. The complex
 transform takes four numbers at a time, by Stockham's order, which needs no bit reversal: each stage reads from one
 buffer and writes to the other, always eight neighbors at once. In the first two stages, whose results lie closer
-together than eight, these are shuffled on their way to memory.
+together than eight, these are shuffled on their way to memory. Where the size has a factor of three, one of the last
+two stages takes three numbers at a time.
 
 Cooley and Tukey, "An algorithm for the machine calculation of complex Fourier series", Mathematics of Computation
 19(90), 1965; Cochran and others, "What is the fast Fourier transform?", Proceedings of the IEEE 55(10), 1967
@@ -11,6 +12,7 @@ Cooley and Tukey, "An algorithm for the machine calculation of complex Fourier s
 Transactions on Acoustics, Speech, and Signal Processing 35(6), 1987.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from ..kernel import aligned, float32, kernel
 from ..lanes import WIDTH, load, load_pairs, reverse, splat, store, store_blocks, store_fours, store_pairs
 
 SMALLEST, LARGEST = 64, 32768
-"""Samples that can be transformed: powers of two between these."""
+"""Samples that can be transformed: powers of two between these, and three times those from SMALLEST to LARGEST / 4."""
 
 
 class State(NamedTuple):
@@ -31,14 +33,18 @@ class State(NamedTuple):
 
 
 def prepare(size: int) -> State:
-    """A state for `size` real samples, a power of two.
+    """A state for `size` real samples: a power of two from 64 to 32,768, or three times one from 64 to 8,192.
 
     Raises
     ------
-    ValueError : for another size, or one beyond 64 to 32,768.
+    ValueError : for another size.
     """
-    if not SMALLEST <= size <= LARGEST or size & (size - 1):
-        raise ValueError(f"a transform of {size} samples: it must be a power of two, {SMALLEST} to {LARGEST}.")
+    power = size if size & (size - 1) == 0 or size % 3 else size // 3
+    if not SMALLEST <= power <= size <= LARGEST or power & (power - 1):
+        raise ValueError(
+            f"a transform of {size} samples: it must be a power of two, {SMALLEST} to {LARGEST}, or three times one "
+            f"from {SMALLEST} on."
+        )
     half = size // 2
     near = np.zeros((2, 6, half // 4))
     for stage, step in enumerate((1, 4)):
@@ -115,12 +121,17 @@ def _transform(state):
     _near(work[2], work[3], work[0], work[1], state.near[1], False)
     at, step = 0, 16
     while step < half:
-        to = 2 - at
-        if 4 * step <= half:
+        to, left = 2 - at, half // step
+        if left % 4 == 0:
             _fours(work[at], work[at + 1], work[to], work[to + 1], step, state.turns)
+            step *= 4
+        elif left % 3 == 0:
+            _threes(work[at], work[at + 1], work[to], work[to + 1], step, state.turns)
+            step *= 3
         else:
             _twos(work[at], work[at + 1], work[to], work[to + 1])
-        at, step = to, 4 * step
+            step *= 2
+        at = to
     return at
 
 
@@ -193,6 +204,32 @@ def _fours(real, imag, to_real, to_imag, step, turns):
             store(to_imag, to + 2 * step, c_r * c_s + c_i * c_c)
             store(to_real, to + 3 * step, d_r * d_c - d_i * d_s)
             store(to_imag, to + 3 * step, d_r * d_s + d_i * d_c)
+        p += step
+
+
+@kernel
+def _threes(real, imag, to_real, to_imag, step, turns):
+    """A later stage that takes three numbers at a time."""
+    third = real.shape[0] // 3
+    two, root = splat(np.float32(0.5)), splat(np.float32(math.sqrt(0.75)))
+    p = 0
+    while p < third:  # as in `_fours`
+        b_c, b_s = splat(turns[0, 2 * p]), splat(turns[1, 2 * p])
+        c_c, c_s = b_c * b_c - b_s * b_s, b_c * b_s + b_c * b_s
+        for i in range(p, p + step, WIDTH):
+            j, k = i + third, i + 2 * third
+            a_r, a_i = load(real, i), load(imag, i)
+            s_r, s_i = load(real, j) + load(real, k), load(imag, j) + load(imag, k)
+            d_r, d_i = root * (load(real, j) - load(real, k)), root * (load(imag, j) - load(imag, k))
+            m_r, m_i = a_r - two * s_r, a_i - two * s_i
+            b_r, b_i, c_r, c_i = m_r + d_i, m_i - d_r, m_r - d_i, m_i + d_r
+            to = 2 * p + i
+            store(to_real, to, a_r + s_r)
+            store(to_imag, to, a_i + s_i)
+            store(to_real, to + step, b_r * b_c - b_i * b_s)
+            store(to_imag, to + step, b_r * b_s + b_i * b_c)
+            store(to_real, to + 2 * step, c_r * c_c - c_i * c_s)
+            store(to_imag, to + 2 * step, c_r * c_s + c_i * c_c)
         p += step
 
 

@@ -27,6 +27,7 @@ REACH = 4
 """Bands, the farthest neighbor that a layer asks."""
 
 _SINGLE_HZ, _TOGETHER = 4000.0, 4  # above, so many bins share a band
+_HIGHEST_HZ = 22050.0  # the end of what it was trained on; above, all is masked as the last band is
 _AVERAGES_S = (0.01, 0.03, 0.09, 0.25, 1.5)
 _STEADY, _SLOW = 2, 4  # which of them is compared with its neighbors, and follows the level
 _AGO_S = (0.0174, 0.0464, 0.0116)  # the last is the level's
@@ -65,6 +66,7 @@ def shapes_of(features: int, one: int, two: int, three: int) -> tuple[tuple[int,
 class State(NamedTuple):
     # tables: read only
     edges: int64[::1]  # (bands + 1,) first bin of each band, and the bin after the last
+    whole: float32[::1]  # (1,) bins up to the end of what was trained, whether this rate has them or not
     around: int64[:, :, ::1]  # (spans, bands, 2) first band of those around each, and the band after the last
     place: float32[::1]  # (bands,) logarithm of the frequency
     ago: int64[::1]  # (3,) frames
@@ -104,8 +106,10 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, network: Networ
     Each is masked when `lookahead` more have come.
     """
     bins, bin_hz, step_s = window_size // 2 + 1, sample_rate / window_size, hop_size / sample_rate
-    single = min(round(_SINGLE_HZ / bin_hz), bins)
-    edges = np.array([*range(single), *range(single, bins, _TOGETHER), bins])
+    whole = _HIGHEST_HZ / bin_hz + 1
+    heard = min(round(whole), bins)
+    single = min(round(_SINGLE_HZ / bin_hz), heard)
+    edges = np.array([*range(single), *range(single, heard, _TOGETHER), heard])
     hz = (edges[:-1] + edges[1:] - 1) / 2 * bin_hz
     bands, padded = len(hz), -(-len(hz) // (2 * WIDTH)) * 2 * WIDTH + 2 * REACH  # whole vectors, and margins
     ago = np.maximum(np.rint(np.array(_AGO_S) / step_s), 1).astype(np.int64)
@@ -114,6 +118,7 @@ def prepare(sample_rate: float, window_size: int, hop_size: int, network: Networ
     frames = ago.max() + 1 + lookahead
     return State(
         edges=edges,
+        whole=np.array([whole], np.float32),
         around=np.array([_around(hz, reach_hz) for reach_hz in _AROUND_HZ]),
         place=(np.log2(hz / 1000 + 0.02) / 4).astype(np.float32),
         ago=ago,
@@ -201,7 +206,7 @@ def hear(state, magnitude):
     before.
     """
     edges, now, average, slow, frame = state.edges, state.now, state.average, state.slow, state.frame[0] + 1
-    bands, bins, rows = now.shape[0], magnitude.shape[0], state.past.shape[0]
+    bands, rows = now.shape[0], state.past.shape[0]
     newest = state.past[frame % rows]
     power = np.float32(0)
     for b in range(bands):
@@ -210,7 +215,7 @@ def hear(state, magnitude):
             inside += magnitude[k] * magnitude[k]
         newest[b] = inside / np.float32(edges[b + 1] - edges[b])
         power += inside
-    power /= np.float32(bins)
+    power /= state.whole[0]
     if frame == 0 and power == 0:
         return
     state.frame[0] = frame
@@ -405,7 +410,7 @@ def _finish(outputs, end):
 
 @kernel
 def _write(state, masks):
-    """The last layer: shares that add up to one, for all bins of a band."""
+    """The last layer: shares that add up to one, for all bins of a band, and for those above the last."""
     edges, last, bias, rows = state.edges, state.last, state.last_bias, state.three
     percussive, melody, harmony = state.one[0], state.one[1], state.one[2]  # no longer needed
     percussive[:] = bias[PERCUSSIVE]
@@ -426,3 +431,7 @@ def _write(state, masks):
             masks[PERCUSSIVE, k] = p / whole
             masks[MELODY, k] = m / whole
             masks[HARMONY, k] = h / whole
+    end = edges[edges.shape[0] - 1]
+    for m in range(masks.shape[0]):
+        for k in range(end, masks.shape[1]):
+            masks[m, k] = masks[m, end - 1]

@@ -52,7 +52,7 @@ _REST_S = 0.25  # where a network masks, what is sung without a pitch goes on fo
 _WITHIN = 0.5  # part of a network's likelihoods within the bounds from which on all of the lead may sound
 _INAUDIBLE = 0.3  # added to all that is heard: what lies below -80 dBFS is no melody
 
-# Widths in bins, whose analysis window is always 32 to 46 ms long
+# Widths in bins, whose analysis window is 43 to 48 ms long at all usual rates
 _WIDTH, _WIDENING = 2.4, 0.005  # half of a harmonic's lobe, and what it gains with each bin of frequency
 _DETUNED = 0.015  # part of its frequency by which a harmonic may be off
 

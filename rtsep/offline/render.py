@@ -65,8 +65,8 @@ class Report(NamedTuple):
 
 def separate(
     source: ArrayLike | Name,
-    *,
     sample_rate: float | None = None,
+    *,
     mode: str = "quality",
     settings: Settings | None = None,
     stems: Sequence[str] | None = None,
@@ -113,8 +113,8 @@ def separate(
 
 def follow(
     source: ArrayLike | Name,
-    *,
     sample_rate: float | None = None,
+    *,
     mode: str = "quality",
     settings: Settings | None = None,
     parameters: Mapping[str, float | str] | None = None,
