@@ -115,15 +115,21 @@ for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (tabl
 if (engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
 const choices = { groups: false, range: 60, hinted: false, ...kept.choices };
 
+const levels = () => Object.fromEntries(engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
+
 let saving = 0;
 function keepSession() {
   clearTimeout(saving);
-  saving = setTimeout(() => {
-    const values = Object.fromEntries(engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
-    store.save("session", { values, mode: engine.mode, choices });
-  }, SAVE_MS);
+  saving = setTimeout(saveSession, SAVE_MS);
+}
+function saveSession() {
+  if (!saving) return;
+  clearTimeout(saving);
+  saving = 0;
+  store.save("session", { values: levels(), mode: engine.mode, choices });
 }
 engine.addEventListener("change", keepSession);
+addEventListener("pagehide", saveSession);
 
 // The mixer
 
@@ -214,8 +220,7 @@ function nextPreset(step) {
 }
 
 function showPresets() {
-  const all = store.presets(engine), values = () => Object.fromEntries(
-    engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
+  const all = store.presets(engine);
   const row = (each) => {
     const button = make("button", { type: "button", className: "pick" }, each.shipped ? each.name.replace("-", " ") : each.name);
     button.setAttribute("aria-pressed", String(each.name === preset));
@@ -244,7 +249,7 @@ function showPresets() {
     event.preventDefault();
     const given = name.value.trim();
     if (!given) return name.focus();
-    store.keep(given, values());
+    store.keep(given, levels());
     preset = given;
     say(`Kept as ${given}.`);
     return showPresets();
