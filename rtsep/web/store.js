@@ -1,60 +1,143 @@
-// Presets and the levels of the last time, in this browser; presets go in and out as the files of the command line.
+// What outlives a visit, in this browser: presets, the levels and choices of the last time, what MIDI controls do.
+// Presets go in and out as the TOML files of the command line (rtsep preset export and import).
 
-const PRESETS = "rtsep presets", SESSION = "rtsep session";
+import { format, parse } from "./fader.js";
 
-export function load(key = PRESETS) {
+const PLACE = "rtsep.";
+const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_ -]{0,62}[\p{L}\p{N}_])?$/u;
+const FORMAT = 1;
+
+/** What is kept under `key`. A private window keeps nothing; the sound goes on. */
+export function load(key, otherwise) {
   try {
-    return JSON.parse(localStorage.getItem(key)) ?? {};
+    return JSON.parse(localStorage.getItem(PLACE + key), revive) ?? otherwise;
   } catch {
-    return {}; // nothing is kept here, or what is kept is not ours
+    return otherwise;
   }
 }
 
-function save(key, content) {
+export function save(key, content) {
   try {
-    localStorage.setItem(key, JSON.stringify(content));
+    localStorage.setItem(PLACE + key, JSON.stringify(content, plain));
+    return true;
   } catch {
-    // A private window keeps nothing; the sound goes on.
+    return false;
   }
 }
 
-export const session = () => load(SESSION);
-export const keepSession = (values) => save(SESSION, plain(values));
-export const keep = (name, values) => save(PRESETS, { ...load(), [name]: plain(values) });
+// JSON knows no infinity.
+const plain = (key, value) => (value === -Infinity ? "-inf" : value);
+const revive = (key, value) => (value === "-inf" ? -Infinity : value);
+
+// Presets
+
+// Those that come with rtsep: what they change where every fader and switch of the mix is at rest.
+const SHIPPED = {
+  karaoke: { "melody.gain_db": -18 },
+  "lead-only": { "melody.solo": 1 },
+  "backing-only": { "melody.mute": 1 },
+  "drums-down": { "percussive.gain_db": -12 },
+  "drums-only": { "percussive.solo": 1 },
+  "no-drums": { "percussive.mute": 1 },
+  practice: { "melody.gain_db": -12, "percussive.gain_db": 3 },
+};
+
+/** Every fader and switch of the mix at rest, so that nothing of the preset before is left. */
+export function flat(engine) {
+  const names = [...engine.stems, ...Object.keys(engine.groups ?? {})];
+  const ids = names.flatMap((name) => [`${name}.gain_db`, `${name}.mute`, `${name}.solo`]);
+  return Object.fromEntries(ids.filter((id) => engine.get(id) !== undefined).map((id) => [id, 0]));
+}
+
+/** All presets: those that come along first. */
+export function presets(engine) {
+  const shipped = Object.entries(SHIPPED).map(([name, values]) => ({ name, values: { ...flat(engine), ...values }, shipped: true }));
+  const own = Object.entries(load("presets", {})).map(([name, kept]) => ({ name, ...kept, shipped: false }));
+  return [...shipped, ...own.sort((a, b) => a.name.localeCompare(b.name))];
+}
+
+/** Keep a preset; what a file said beside its values (program, bank, parameters of others) stays with it. */
+export function keep(name, values, more = {}) {
+  if (name.toLowerCase() in SHIPPED) throw new Error(`"${name}" comes with rtsep. Choose another name.`);
+  if (!NAME.test(name)) throw new Error("A name has letters, digits, spaces and -, at most 64 of them.");
+  const all = load("presets", {});
+  if (!save("presets", { ...all, [name]: { ...all[name], ...more, values } }))
+    throw new Error("This browser keeps nothing for this page. Save the preset to a file.");
+}
 
 export function drop(name) {
-  const { [name]: _, ...others } = load();
-  save(PRESETS, others);
+  const { [name]: gone, ...others } = load("presets", {});
+  save("presets", others);
+  return () => save("presets", { ...load("presets", {}), [name]: gone });
 }
 
-/** JSON knows no infinity: silence is null. */
-function plain(values) {
-  return Object.fromEntries(Object.entries(values).map(([id, value]) => [id, value === -Infinity ? null : value]));
-}
-
-export const value = (kept) => (kept === null ? -Infinity : kept);
-
-/** A preset as rtsep preset writes it. */
-export function toToml(values, parameters) {
-  const lines = parameters.filter(({ id }) => id in values).map(({ id, choices }) => {
-    const given = value(values[id]);
-    const told = choices.length ? `"${choices[given]}"` : given === -Infinity ? "-inf" : Number.isInteger(given) ? `${given}.0` : given;
-    return `"${id}" = ${told}`;
-  });
-  return `format = 1\n\n[parameters]\n${lines.join("\n")}\n`;
-}
-
-/** The values in such a file, by id. */
-export function fromToml(content, parameters) {
-  if (!/^\s*format\s*=\s*1\s*$/m.test(content)) throw new Error("This is no preset of rtsep: it must begin with format = 1.");
-  const values = {};
-  for (const line of content.split("\n")) {
-    const found = line.match(/^\s*"?([a-z_.]+)"?\s*=\s*("([^"]*)"|[-+.\w]+)/);
-    const parameter = found && parameters.find(({ id }) => id === found[1]);
-    if (!parameter) continue;
-    const given = found[3] !== undefined ? parameter.choices.indexOf(found[3]) : Number(found[2].replace("inf", "Infinity"));
-    if (Number.isNaN(given) || (found[3] !== undefined && given < 0)) throw new Error(`${found[1]} cannot be ${found[2]}.`);
-    values[parameter.id] = given;
+/** A preset as the text of a file. */
+export function toToml({ values, program, bank, others = {} }, parameters) {
+  const lines = [`format = ${FORMAT}`];
+  if (program !== undefined) lines.push(`program = ${program}`);
+  if (bank !== undefined) lines.push(`bank = ${bank}`);
+  lines.push("", "[parameters]");
+  for (const parameter of parameters) {
+    const value = values[parameter.id];
+    if (value !== undefined) lines.push(`${JSON.stringify(parameter.id)} = ${number(parameter, value)}`);
   }
-  return values;
+  for (const [id, text] of Object.entries(others)) lines.push(`${JSON.stringify(id)} = ${text}`);
+  return lines.join("\n") + "\n";
+}
+
+function number(parameter, value) {
+  if (parameter.choices?.length) return JSON.stringify(format(parameter, value));
+  if (value === -Infinity) return "-inf";
+  return Number.isInteger(value) ? `${value}.0` : String(value);
+}
+
+/** What such a file says: { values, program, bank, others }, or an Error with a sentence. */
+export function fromToml(content, parameters) {
+  const preset = { values: {}, others: {} };
+  let table = "", written;
+  for (const raw of content.replace(/^\uFEFF/, "").split(/\r?\n/)) {
+    const line = uncommented(raw).trim();
+    if (!line) continue;
+    const head = line.match(/^\[\s*"?([^\]"]+?)"?\s*\]$/);
+    if (head) {
+      table = head[1];
+      continue;
+    }
+    const found = line.match(/^("(?:[^"\\]|\\.)*"|'[^']*'|[\w.-]+)\s*=\s*(.+)$/);
+    if (!found) throw new Error(`This is no preset of rtsep: it says "${line.slice(0, 40)}".`);
+    const key = unquoted(found[1]), text = found[2];
+    if (table === "" && key === "format") written = Number(text);
+    else if (table === "" && (key === "program" || key === "bank")) preset[key] = Number(text);
+    else if (table === "parameters") {
+      if (found[1] === key && key.includes("."))
+        throw new Error(`Write an id in quotes, as in "${key}" = ${text}.`);
+      const parameter = parameters.find(({ id }) => id === key);
+      if (parameter) preset.values[key] = parse(parameter, unquoted(text));
+      else preset.others[key] = text;
+    }
+  }
+  if (written > FORMAT) throw new Error("A newer rtsep wrote this file. Load this page anew, then try again.");
+  if (written !== FORMAT) throw new Error(`This is no file of rtsep: it must begin with format = ${FORMAT}.`);
+  return preset;
+}
+
+function uncommented(line) {
+  let quote = "";
+  for (let i = 0; i < line.length; i++) {
+    if (quote) {
+      if (quote === '"' && line[i] === "\\") i++;
+      else if (line[i] === quote) quote = "";
+    } else if (line[i] === '"' || line[i] === "'") quote = line[i];
+    else if (line[i] === "#") return line.slice(0, i);
+  }
+  return line;
+}
+
+function unquoted(text) {
+  if (text.startsWith("'")) return text.slice(1, -1);
+  try {
+    return text.startsWith('"') ? JSON.parse(text) : text;
+  } catch {
+    return text.slice(1, -1);
+  }
 }

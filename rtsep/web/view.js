@@ -1,35 +1,74 @@
-// What is seen and touched. Everything that sounds is behind `engine`: parameters, frames, events.
+// What is seen and touched. All that sounds is behind `engine`: parameters, frames, events.
 
 import LocalEngine from "./engine-local.js";
-import { text, toPosition, toValue } from "./fader.js";
-import { Knobs } from "./midi.js";
-import { Spectrogram, noteName } from "./spectrogram.js";
+import { Drawer, modeChooser } from "./drawer.js";
+import { format, toPosition, toValue } from "./fader.js";
+import { History } from "./history.js";
+import { Midi } from "./midi.js";
+import { Spectrogram, note } from "./spectrogram.js";
 import * as store from "./store.js";
-import { wav } from "./wav.js";
+import { Mixer, icon, make } from "./strips.js";
+import { Waveform, clock, drawBars, fresh } from "./waveform.js";
+import { download, wav } from "./wav.js";
 
+// One colour for a stem everywhere (Okabe and Ito's, which the colour-blind tell apart), and always with its letter.
 const LOOKS = {
-  percussive: ["D", "Drums", "#E69F00"], melody: ["V", "Voice", "#56B4E9"], harmony: ["H", "Harmony", "#009E73"],
-  residual: ["R", "Rest", "#999999"],
+  percussive: { letter: "D", name: "Drums", color: "#E69F00" },
+  melody: { letter: "V", name: "Voice", color: "#56B4E9" },
+  harmony: { letter: "H", name: "Harmony", color: "#009E73", about: "bass and chords" },
+  residual: { letter: "R", name: "Rest", color: "#999999" },
+  harmonic: { letter: "VH", name: "All tones", color: "#8a929b" },
+  accompaniment: { letter: "DHR", name: "Band", color: "#8a929b" },
+  output: { name: "Out", color: "text" },
 };
-const STEPS = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 6, PageDown: -6 }; // dB
-const TOO_SLOW = 0.85, TOO_SLOW_S = 2;
-const HOLD_S = 1.5, FALL_DB_PER_S = 20 / 1.7; // of the peaks that meters hold
+const OTHERS = ["#CC79A7", "#0072B2", "#D55E00", "#F0E442"]; // for stems that have no name here
+const FPS = 60, FEWER_FPS = 30, SLOW_FPS = 15, FEW_CORES = 4;
+const PACE_MS = 21; // between two pictures on the whole, from which on the device draws too slowly for FPS
+const TOO_SLOW = 0.85, TOO_SLOW_MS = 2000;
+const SAID_MS = 5000, HINT_MS = 12000, SAVE_MS = 400;
+const PASSING = new Set(["output.mute", "melody.duck"]); // matters of a moment: nobody wants to begin in one
+const START = { limiter: 1 }; // faders reach above 0 dB: as in live use of the command line, the limiter is on
+const KEYS = [
+  ["1 to 9", "choose a strip"], ["left, right", "the strip before, the next"], ["up, down", "its level by 1 dB"],
+  ["page up, page down", "its level by 6 dB"], ["Home, End", "its level to 0 dB, to silence"], ["Enter", "type its level"],
+  ["M, S", "mute it, solo it"], ["space", "play, pause"], ["B", "bypass: the input as it is"], ["U, Ctrl+Z", "undo"],
+  ["P, Shift+P", "the preset after, before"], ["L, Shift+L", "learn a MIDI control for its level, its mute"],
+  ["F", "forget its MIDI controls"], ["C", "clear the clip lights"], ["A", "A and B of a loop"], ["Escape", "end learning, close"],
+];
 
 const $ = (id) => document.getElementById(id);
-const engine = await LocalEngine.load();
-const find = (id) => engine.parameters.find((parameter) => parameter.id === id);
-const words = (id) => text(find(id), engine.get(id));
-const silence = engine.about.silence_db;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Messages
 
-function say(sentence, bad = false, ...buttons) {
-  $("message").classList.toggle("bad", bad);
-  $("message").replaceChildren(sentence, ...buttons.map(([label, act]) => button(label, act)));
+let quiet = 0;
+
+/** Say something for a while; buttons are [text, what they do], and keep it there. */
+function say(sentence, ...buttons) {
+  clearTimeout(quiet);
+  show($("says"), sentence, buttons);
+  if (!buttons.length && sentence) quiet = setTimeout(() => $("says").replaceChildren(), SAID_MS);
 }
 
-function button(label, act, look = {}) {
-  return Object.assign(document.createElement("button"), { textContent: label, onclick: act, type: "button" }, look);
+/** Say what went wrong; it stays until it is closed or something works. */
+function fail(sentence, ...buttons) {
+  show($("warns"), sentence, buttons);
+}
+
+function show(place, sentence, buttons) {
+  if (!sentence) return place.replaceChildren();
+  const close = make("button", { className: "icon", type: "button" }, icon("close"));
+  close.setAttribute("aria-label", "Close this message");
+  close.onclick = () => place.replaceChildren();
+  const made = buttons.map(([text, act]) => {
+    const button = make("button", { type: "button" }, text);
+    button.onclick = () => {
+      place.replaceChildren();
+      act();
+    };
+    return button;
+  });
+  return place.replaceChildren(make("p", {}, sentence), ...made, close);
 }
 
 /** Do what a person asked for; what goes wrong is said. */
@@ -37,430 +76,664 @@ const act = (doing) => async (...given) => {
   try {
     return await doing(...given);
   } catch (error) {
-    return say(error.message, true);
+    console.error(error);
+    fail(error.message);
+    return undefined;
   }
 };
 
-// Undo: each touch of a control is one step
-
-const history = [];
-
-function set(id, value, sameTouch = false) {
-  if (!sameTouch || history.at(-1)?.id !== id) history.push({ id, before: engine.get(id) });
-  engine.set(id, value);
+let engine;
+try {
+  engine = await LocalEngine.load();
+} catch (error) {
+  fail(error.message, ["Try again", () => location.reload()]);
+  throw error;
 }
+
+const table = new Map(engine.parameters.map((parameter) => [parameter.id, parameter]));
+const history = new History(engine);
+const position = (id) => toPosition(table.get(id), engine.get(id));
+
+function looks(name) {
+  if (LOOKS[name]) return LOOKS[name];
+  const s = Math.max(engine.stems.indexOf(name), 0);
+  return { letter: name[0].toUpperCase(), name: name[0].toUpperCase() + name.slice(1), color: OTHERS[s % OTHERS.length] };
+}
+
+/** What a person calls a parameter: "Drums level". */
+function nameOf(id) {
+  const [first, part] = id.split("."), parts = { gain_db: "level", mute: "mute", solo: "solo" };
+  if (part in parts && LOOKS[first]) return `${looks(first).name} ${parts[part]}`;
+  const { name } = table.get(id);
+  return name[0].toUpperCase() + name.slice(1);
+}
+
+// Levels and choices of the last time. Before anything listens: that is no change.
+
+const kept = store.load("session", {});
+for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
+if (engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
+const choices = { groups: false, range: 60, hinted: false, ...kept.choices };
+
+let saving = 0;
+function keepSession() {
+  clearTimeout(saving);
+  saving = setTimeout(() => {
+    const values = Object.fromEntries(engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
+    store.save("session", { values, mode: engine.mode, choices });
+  }, SAVE_MS);
+}
+engine.addEventListener("change", keepSession);
+
+// The mixer
+
+const midi = new Midi({
+  exists: (id) => table.has(id),
+  isSwitch: (id) => table.get(id).unit === "switch",
+  position,
+  move: (id, at) => history.set({ [id]: toValue(table.get(id), at) }, "midi"),
+  toggle: (id) => {
+    const parameter = table.get(id), low = toValue(parameter, 0);
+    // A fader toggles between silence and its default: its top would be a fright.
+    const high = parameter.unit === "dB" ? parameter.default : parameter.high;
+    history.set({ [id]: engine.get(id) === high ? low : high }, "midi");
+  },
+  silence: () => table.has("output.mute") && history.set({ "output.mute": 1 }, "midi"),
+  program: (number) => {
+    const found = store.presets(engine).find((preset, i) => (preset.program ?? (preset.shipped ? i + 1 : 0)) === number);
+    if (found) recall(found);
+  },
+});
+const mixer = new Mixer($("strips"), engine, history, looks, { fail, learn });
+mixer.build(choices.groups);
+
+function learn(id) {
+  act(async () => {
+    await midi.open();
+    if (!midi.ports.length) say("No controller is plugged in. Plug one in and move it.");
+    midi.learn(id);
+  })();
+}
+
+function forget(ids, name) {
+  const back = midi.forget(ids);
+  if (!back) return say(`No MIDI control moves ${name}.`);
+  history.add(`what moves ${name}`, back);
+  return say(`Forgotten: what moves ${name}.`, ["Undo", undo]);
+}
+
+function showLearning() {
+  const id = midi.learning?.id, [first] = id?.split(".") ?? [];
+  document.body.classList.toggle("learning", Boolean(id));
+  for (const strip of mixer.strips) strip.box.classList.toggle("learns", Boolean(id) && strip.prefix === first);
+  for (const row of document.querySelectorAll("#drawer .setting")) row.classList.toggle("learns", row.dataset.id === id);
+  if (!id) return;
+  const heard = midi.learning.heard.size ? `${midi.activity.split(" ").slice(0, 2).join(" ")}: move it further.` : "";
+  clearTimeout(quiet);
+  show($("says"), heard || `Move a control. It will move ${nameOf(id)}.`, [["Cancel", () => midi.cancel()]]);
+}
+
+function showControls() {
+  $("midi").textContent = !midi.access ? "MIDI" : midi.ports.length ? `MIDI ${midi.ports.join(", ")}` : "MIDI: none";
+  document.body.classList.toggle("midi", Boolean(midi.ports.length));
+  for (const strip of mixer.strips) {
+    strip.told.textContent = midi.controlOf(strip.gain);
+    const ghost = midi.ghosts.get(strip.gain);
+    strip.ghost.hidden = ghost === undefined;
+    if (ghost !== undefined) strip.ghost.style.setProperty("--at", ghost);
+  }
+}
+midi.addEventListener("learning", showLearning);
+midi.addEventListener("learned", ({ detail }) => say(`${detail.control} of ${detail.port} moves ${nameOf(detail.id)}.`));
+for (const kind of ["ports", "bindings", "ghosts"]) midi.addEventListener(kind, showControls);
+
+// Presets
+
+let preset = null;
+
+function recall(chosen) {
+  const values = Object.fromEntries(Object.entries(chosen.values).filter(([id]) => table.has(id)));
+  history.set(values, "preset");
+  preset = chosen.name;
+  say(`Preset: ${preset.replace("-", " ")}.`, ["Undo", undo]);
+  clearTimeout(quiet);
+  quiet = setTimeout(() => $("says").replaceChildren(), SAID_MS);
+}
+
+/** A preset file of the command line: kept under its name, and recalled. */
+const readPreset = act(async (file) => {
+  const name = file.name.replace(/\.toml$/i, ""), { values, ...more } = store.fromToml(await file.text(), engine.parameters);
+  store.keep(name, values, more);
+  showPresets();
+  recall({ name, values });
+});
+
+function nextPreset(step) {
+  const all = store.presets(engine), at = all.findIndex(({ name }) => name === preset);
+  recall(all[at < 0 ? (step > 0 ? 0 : all.length - 1) : (at + step + all.length) % all.length]);
+}
+
+function showPresets() {
+  const all = store.presets(engine), values = () => Object.fromEntries(
+    engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
+  const row = (each) => {
+    const button = make("button", { type: "button", className: "pick" }, each.shipped ? each.name.replace("-", " ") : each.name);
+    button.setAttribute("aria-pressed", String(each.name === preset));
+    button.onclick = () => {
+      recall(each);
+      $("presets").open = false;
+    };
+    const write = make("button", { type: "button", className: "plain" }, "Save to file");
+    write.setAttribute("aria-label", `Save to file: ${each.name}`);
+    write.onclick = () => download(new Blob([store.toToml(each, engine.parameters)], { type: "application/toml" }), `${each.name}.toml`);
+    if (each.shipped) return make("li", {}, button, write);
+    const gone = make("button", { type: "button", className: "icon" }, icon("close"));
+    gone.setAttribute("aria-label", `Delete ${each.name}`);
+    gone.onclick = () => {
+      const back = store.drop(each.name);
+      history.add(`preset ${each.name}`, () => (back(), showPresets()));
+      say(`Deleted: ${each.name}.`, ["Undo", undo]);
+      showPresets();
+    };
+    return make("li", {}, button, write, gone);
+  };
+  const name = make("input", { type: "text", placeholder: "Name these levels", maxLength: 64 });
+  name.setAttribute("aria-label", "Name of a new preset");
+  const form = make("form", { className: "line" }, name, make("button", { type: "submit" }, "Keep"));
+  form.onsubmit = act((event) => {
+    event.preventDefault();
+    const given = name.value.trim();
+    if (!given) return name.focus();
+    store.keep(given, values());
+    preset = given;
+    say(`Kept as ${given}.`);
+    return showPresets();
+  });
+  const file = make("input", { type: "file", accept: ".toml", hidden: true });
+  file.onchange = () => readPreset(file.files[0]);
+  const read = make("button", { type: "button" }, "Open a preset file");
+  read.onclick = () => file.click();
+  const rest = make("button", { type: "button", className: "pick" }, "all at 0 dB");
+  rest.onclick = () => {
+    recall({ name: "all at 0 dB", values: store.flat(engine) });
+    $("presets").open = false;
+  };
+  $("preset-sheet").replaceChildren(make("ul", {}, make("li", {}, rest), ...all.map(row)), form, read, file);
+}
+$("presets").addEventListener("toggle", () => $("presets").open && showPresets());
+
+// Undo
 
 function undo() {
-  const step = history.pop();
-  if (!step) return say("There is nothing to undo.");
-  engine.set(step.id, step.before);
-  return say(`Undone: ${find(step.id).name} is at ${words(step.id)} again.`);
+  const done = history.undo();
+  if (!done) return say("There is nothing to undo.");
+  if (typeof done === "string") return say(`Undone: ${done}.`);
+  const [id] = done;
+  return say(done.length === 1 ? `Undone: ${nameOf(id)} is ${format(table.get(id), engine.get(id))} again.` : `Undone: ${done.length} settings are back.`);
 }
+$("undo").onclick = undo;
 
-// Strips
-
-const strips = [];
-let chosen = 0;
-
-function strip(prefix, [letter, name, colour]) {
-  const gain = `${prefix}.gain_db`, mute = `${prefix}.mute`, solo = find(`${prefix}.solo`) && `${prefix}.solo`;
-  const box = document.createElement("section");
-  box.className = "strip";
-  box.style.setProperty("--color", colour);
-  box.setAttribute("aria-label", name);
-  box.innerHTML = `<h2><b>${letter}</b> ${name}</h2><div class="slide"><div class="scale" aria-hidden="true"></div>
-    <input type="range" min="0" max="1" step="0.0005" aria-label="${name} level"><canvas aria-hidden="true"></canvas></div>
-    <output></output>`;
-  for (const db of [12, 0, -12, -24, -36, -48]) {
-    const mark = Object.assign(document.createElement("span"), { textContent: db });
-    mark.style.bottom = `${100 * toPosition(find(gain), db, silence)}%`;
-    box.querySelector(".scale").append(mark);
-  }
-  const [slider, meter, told] = ["input", "canvas", "output"].map((kind) => box.querySelector(kind));
-  let touched = false;
-  slider.oninput = () => {
-    set(gain, toValue(find(gain), slider.valueAsNumber, silence), touched);
-    touched = true;
-  };
-  slider.onchange = () => (touched = false);
-  slider.onfocus = () => choose(strips.findIndex((each) => each.box === box));
-  slider.ondblclick = () => type(gain);
-  box.append(switchButton(mute, "M", `Mute ${name}`));
-  if (solo) box.append(switchButton(solo, "S", `Solo ${name}`));
-  else box.append(switchButton("bypass", "Bypass", "Bypass: hear the input as it is"));
-  const show = () => {
-    slider.value = toPosition(find(gain), engine.get(gain), silence);
-    told.value = words(gain);
-    slider.setAttribute("aria-valuetext", `${name} ${words(gain)}${engine.get(mute) ? ", muted" : ""}`);
-  };
-  show();
-  strips.push({ box, gain, mute, solo, name, meter, show, peak: -Infinity, until: 0, over: false });
-  $("strips").append(box);
+function reset() {
+  const usual = engine.modes.find(({ name }) => name === engine.mode)?.defaults;
+  history.set({ ...Object.fromEntries(engine.parameters.map((each) => [each.id, each.default])), ...usual, ...START }, "preset");
+  say("All is as it was at first.", ["Undo", undo]);
 }
-
-function switchButton(id, label, name) {
-  const made = button(label, () => set(id, engine.get(id) ? 0 : 1));
-  made.setAttribute("aria-label", name);
-  made.title = name;
-  const show = () => made.setAttribute("aria-pressed", engine.get(id) ? "true" : "false");
-  engine.addEventListener("change", ({ detail }) => detail.id === id && show());
-  show();
-  return made;
-}
-
-function choose(number) {
-  chosen = Math.min(Math.max(number, 0), strips.length - 1);
-  strips.forEach(({ box }, i) => box.classList.toggle("chosen", i === chosen));
-}
-
-function type(id) {
-  const given = prompt(`${find(id).name} in dB`, text(find(id), engine.get(id)).replace(" dB", ""));
-  if (given === null) return;
-  const value = /^-inf/i.test(given.trim()) ? -Infinity : parseFloat(given.replace(",", "."));
-  if (Number.isNaN(value)) say(`${given} is no level. Type a number of decibels, or -inf.`, true);
-  else set(id, value);
-}
-
-function drawMeter(each, level, now) {
-  const { meter } = each, pen = meter.getContext("2d"), style = getComputedStyle(each.box);
-  [meter.width, meter.height] = [meter.clientWidth, meter.clientHeight];
-  const place = (db) => Math.max(0, 1 - Math.max(db, -60) / -60) * meter.height;
-  if (level >= each.peak) [each.peak, each.until] = [level, now + HOLD_S];
-  else if (now > each.until) each.peak -= FALL_DB_PER_S / 40;
-  each.over ||= level >= 0;
-  pen.fillStyle = style.getPropertyValue("--color");
-  pen.fillRect(0, meter.height - place(level), meter.width, place(level));
-  pen.fillRect(0, meter.height - place(each.peak) - 2, meter.width, 2);
-  if (each.over) {
-    pen.fillStyle = style.getPropertyValue("--bad");
-    pen.fillRect(0, 0, meter.width, 6);
-  }
-}
-
-for (const stem of engine.stems) strip(stem, LOOKS[stem] ?? [stem[0].toUpperCase(), stem, "#999999"]);
-strip("output", ["", "Out", "#9aa0a6"]);
-strips.forEach((each) => (each.meter.onclick = () => (each.over = false)));
-choose(0);
 
 // The picture
 
-const names = engine.stems.map((stem) => LOOKS[stem]?.[1] ?? stem);
-const spectrogram = new Spectrogram($("spectrogram"), engine.stems.map((stem) => LOOKS[stem]?.[2] ?? "#999999"));
-$("shown").append(new Option("who is who", "mix"), ...names.map((name, s) => new Option(name, s)));
-$("shown").onchange = ({ target }) => spectrogram.show(target.value === "mix" ? "mix" : Number(target.value));
-$("spectrogram").onpointermove = ({ offsetX, offsetY }) => ($("hover").value = spectrogram.at(offsetX, offsetY, names));
-$("spectrogram").onpointerleave = () => ($("hover").value = "");
-
-const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-
-function drawWave() {
-  const wave = $("wave"), pen = wave.getContext("2d"), { peaks, duration, loop } = engine;
-  [wave.width, wave.height] = [wave.clientWidth * devicePixelRatio, wave.clientHeight * devicePixelRatio];
-  if (!peaks) return;
-  const style = getComputedStyle(document.body), at = (seconds) => (seconds / duration) * wave.width;
-  if (loop) {
-    pen.fillStyle = style.getPropertyValue("--line");
-    pen.fillRect(at(loop[0]), 0, at(loop[1]) - at(loop[0]), wave.height);
-  }
-  for (let x = 0; x < wave.width; x++) {
-    const height = peaks[Math.floor((x / wave.width) * peaks.length)] * wave.height;
-    pen.fillStyle = style.getPropertyValue(x < at(engine.position) ? "--accent" : "--second");
-    pen.fillRect(x, (wave.height - height) / 2, 1, height);
-  }
+const stems = engine.stems.map((name) => ({ id: name, ...looks(name) }));
+const spectrogram = new Spectrogram($("spectrogram"), stems, engine.stems.indexOf("melody"));
+$("shown").append(new Option("Who is who", "who"), new Option("Input", "input"), ...stems.map(({ name }, s) => new Option(`Only ${name}`, s)));
+$("legend").append(...stems.map(({ letter, name, color, about }) => {
+  const badge = make("b", { className: "badge" }, letter);
+  badge.style.setProperty("--c", color);
+  return make("li", { title: about ?? name }, badge, name);
+}));
+function showPicture() {
+  const { value } = $("shown");
+  choices.range = Number($("range").value);
+  spectrogram.show(/^\d$/.test(value) ? Number(value) : value, choices.range);
+  $("legend").hidden = value !== "who";
+  keepSession();
 }
+$("range").value = String(choices.range);
+spectrogram.range = choices.range;
+for (const id of ["shown", "range"]) $(id).onchange = showPicture;
+spectrogram.paged = still.matches;
+still.onchange = () => {
+  spectrogram.paged = still.matches;
+  spectrogram.dirty = true;
+};
 
-let latest = null, slowSince = 0, seen = 0;
+$("spectrogram").onpointermove = (event) => {
+  const { offsetX: x, offsetY: y } = event, found = spectrogram.at(x, y), hover = $("hover");
+  const level = found.db === undefined ? "" : `${found.db === -Infinity ? "\u2212\u221e" : found.db.toFixed(0).replace("-", "\u2212")} dB`;
+  const stem = found.stem === undefined ? null : stems[found.stem];
+  const badge = stem && make("b", { className: "badge" }, stem.letter);
+  badge?.style.setProperty("--c", stem.color);
+  hover.replaceChildren(make("b", {}, found.name), ` ${found.cents > 0 ? "+" : found.cents < 0 ? "\u2212" : ""}${Math.abs(found.cents)}`,
+    make("span", {}, `${found.hz.toFixed(0)} Hz`), make("span", {}, level), ...(stem ? [make("span", {}, badge, " ", stem.name)] : []));
+  hover.hidden = false;
+  const box = $("picture").getBoundingClientRect();
+  hover.style.left = `${Math.min(Math.max(x + 14, 8), box.width - hover.offsetWidth - 8)}px`;
+  hover.style.top = `${y > 60 ? y - 40 : y + 20}px`;
+};
+$("spectrogram").onpointerleave = () => ($("hover").hidden = true);
 
-engine.addEventListener("frame", ({ detail }) => {
-  latest = detail;
-  if (engine.playing) spectrogram.add(detail);
-  const now = performance.now() / 1000;
-  if (detail.load < TOO_SLOW || engine.get("masks") === 0) slowSince = now;
-  if (now - slowSince > TOO_SLOW_S) {
-    slowSince = now + 60;
-    const share = `${Math.round(100 * detail.load)} %`;
-    say(`This device is short of time: ${share} load.`, true, ["Use the classic masks, which take a third", () => {
-      set("masks", 0);
-      say("The classic masks are in use: they tell voice and drums apart less well.");
-    }]);
-  }
+// The transport
+
+const wave = new Waveform($("wave").firstElementChild, $("seek"), engine, (between) => {
+  engine.loop = between;
+  showTransport();
 });
 
-function draw() {
-  requestAnimationFrame(draw);
-  spectrogram.draw();
-  const now = performance.now() / 1000;
-  if (!latest || now - seen < 1 / 40) return;
-  seen = now;
-  strips.forEach((each, s) => drawMeter(each, s < engine.stems.length ? latest.stems[s] : latest.output, now));
-  $("note").value = latest.f0 && engine.playing ? noteName(latest.f0) : "";
-  const { engine_ms, base_ms, output_ms } = engine.latency;
-  $("latency").textContent = `latency ${engine_ms.toFixed(1)} ms + browser and device ${(base_ms + output_ms).toFixed(0)} ms`;
-  $("load").textContent = `load ${Math.round(100 * latest.load)} %`;
-  $("late").textContent = latest.late ? `${latest.late} blocks late` : "";
-  if (engine.duration) {
-    $("time").value = `${minutes(engine.position)} / ${minutes(engine.duration)}`;
-    if (document.activeElement !== $("seek")) $("seek").value = engine.position / engine.duration;
-    drawWave();
+function showTransport() {
+  const { playing, duration, name } = engine, live = name && duration === null;
+  $("play").replaceChildren(icon(playing ? "pause" : "play"));
+  $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+  $("name").textContent = name || "Choose a song";
+  $("seek").disabled = $("loop").disabled = !duration;
+  $("loop").setAttribute("aria-pressed", String(Boolean(engine.loop) || wave.start !== null));
+  $("loop").textContent = wave.start !== null && !engine.loop ? "A-?" : "A-B";
+  $("length").textContent = duration ? clock(duration) : "";
+  document.body.classList.toggle("live", Boolean(live));
+  document.body.classList.toggle("playing", Boolean(playing));
+  document.title = name ? `${playing ? "\u25b6 " : ""}${name} - rtsep` : "rtsep: un-mix a song while it plays";
+}
+
+let opening = false, warned = false;
+
+async function open(source, button) {
+  if (opening) return;
+  opening = true;
+  document.body.classList.add("loading");
+  button?.classList.add("fills");
+  const words = button?.querySelector("span"), before = words?.textContent;
+  if (words) {
+    button.style.minWidth = `${button.offsetWidth}px`; // it keeps its place
+    words.textContent = "Loading";
+  }
+  $("promise").textContent = "A small engine, then your song.";
+  if (!button) say("Loading ...");
+  try {
+    await engine.open(source);
+    await engine.play();
+    $("warns").replaceChildren();
+    if (!button) say("");
+    document.body.classList.remove("empty");
+    spectrogram.clear();
+    mixer.clear();
+    wave.start = null;
+    slowSince = 0;
+    if (source.kind === "microphone" || source.kind === "tab") {
+      if (source.kind === "microphone" && !warned) say("Headphones, or it may howl.", ["I wear headphones", () => (warned = true)]);
+    } else hint();
+  } catch (error) {
+    console.error(error);
+    fail(error.message);
+  } finally {
+    opening = false;
+    document.body.classList.remove("loading");
+    button?.classList.remove("fills");
+    if (words) words.textContent = before;
+    $("promise").textContent = "Your sound stays on this device.";
+    showTransport();
+    wake();
   }
 }
-requestAnimationFrame(draw);
 
-// What to hear
-
-const open = act(async (source) => {
-  say("Loading the engine, then the sound ...");
-  await engine.open(source);
-  await engine.play();
-  spectrogram.clear();
-  say(source.kind === "microphone" ? "Wear headphones, or it may howl." : "");
-  $("name").textContent = engine.name;
-  for (const id of ["toggle", "time", "loop"]) $(id).hidden = engine.duration === null && id !== "toggle";
-  $("seek").disabled = engine.duration === null;
-  showStart(false);
-  playing();
-  hint();
-  await listOutputs();
-});
-
-function showStart(shown) {
-  $("start").hidden = !shown;
-  $("open").hidden = false;
-  $("open").setAttribute("aria-expanded", String(shown));
-}
-
-$("open").onclick = () => showStart($("start").hidden);
-
+/** The whole of the introduction: once, the drums' fader says what it is for. */
 function hint() {
-  if (hint.done) return;
-  hint.done = true;
-  strips[0].box.classList.add("pulse");
-  if (!$("message").textContent) say("Pull the drums down.");
+  const strip = mixer.strips[0];
+  if (choices.hinted || !strip) return;
+  choices.hinted = true;
+  keepSession();
+  const { clientWidth, clientHeight } = strip.input;
+  const bubble = make("p", { className: "bubble" }, clientHeight > clientWidth ? "pull this down" : "pull this left");
+  strip.box.querySelector(".track").append(bubble);
+  strip.box.classList.add("hint");
+  const end = () => {
+    bubble.remove();
+    strip.box.classList.remove("hint");
+    engine.removeEventListener("change", end);
+  };
+  engine.addEventListener("change", end);
+  setTimeout(end, HINT_MS);
 }
 
-function playing() {
-  $("toggle").textContent = engine.playing ? "Pause" : "Play";
-  $("toggle").setAttribute("aria-pressed", engine.playing ? "true" : "false");
-}
-
+const song = () => ({ kind: "song", ...engine.songs[0] });
 const toggle = act(async () => {
-  if (!engine.name) return open({ kind: "song", ...engine.songs[0] });
+  if (!engine.name) return open(song(), document.body.classList.contains("empty") ? $("demo") : undefined);
   if (engine.playing) engine.pause();
   else await engine.play();
-  return playing();
+  showTransport();
+  return wake();
 });
-
-$("demo").onclick = () => open({ kind: "song", ...engine.songs[0] });
-$("file").onchange = ({ target }) => target.files[0] && open({ kind: "file", file: target.files[0] });
-$("microphone").onclick = () => open({ kind: "microphone" });
-$("tab").hidden = !navigator.mediaDevices?.getDisplayMedia;
-$("tab").onclick = () => open({ kind: "tab" });
-$("toggle").onclick = toggle;
-$("seek").oninput = ({ target }) => engine.seek(target.valueAsNumber * engine.duration);
-engine.addEventListener("ended", () => {
-  engine.playing = false;
-  playing();
-});
-engine.addEventListener("error", ({ detail }) => say(detail.message, true));
-
-let loopStart = null;
+$("play").onclick = toggle;
+$("demo").onclick = () => open(song(), $("demo"));
+$("choose").onclick = () => $("file").click();
+$("use-mic").onclick = () => open({ kind: "microphone" }, $("use-mic"));
+$("mic").onclick = () => open({ kind: "microphone" });
+$("file").onchange = ({ target }) => {
+  const [file] = target.files;
+  if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
+  target.value = "";
+};
 $("loop").onclick = () => {
-  if (engine.loop) [engine.loop, loopStart] = [null, null];
-  else if (loopStart === null) loopStart = engine.position;
-  else [engine.loop, loopStart] = [[Math.min(loopStart, engine.position), Math.max(loopStart, engine.position)], null];
-  $("loop").textContent = loopStart === null ? "A-B" : "A ...";
-  $("loop").setAttribute("aria-pressed", engine.loop || loopStart !== null ? "true" : "false");
+  say(wave.mark());
+  showTransport();
 };
 
-document.ondragover = (event) => {
+const sources = [
+  ...engine.songs.map((each) => ["play", each.name, () => open({ kind: "song", ...each })]),
+  ["file", "Open a song ...", () => $("file").click()],
+  ["mic", "Use my microphone", () => open({ kind: "microphone" })],
+];
+if (navigator.mediaDevices?.getDisplayMedia) sources.push(["tab", "Hear another tab", () => open({ kind: "tab" })]);
+$("sources").append(...sources.map(([sign, text, go]) => {
+  const button = make("button", { type: "button", className: "pick" }, icon(sign), text[0].toUpperCase() + text.slice(1));
+  button.onclick = () => {
+    $("source").open = false;
+    go();
+  };
+  return button;
+}));
+
+const keyId = "key.semitones";
+if (table.has(keyId)) {
+  $("key").hidden = false;
+  const { low, high, step } = table.get(keyId), showKey = () => {
+    const value = engine.get(keyId);
+    $("key-told").textContent = `Key ${value > 0 ? "+" : ""}${value}`.replace("-", "\u2212");
+  };
+  for (const button of $("key").querySelectorAll("button"))
+    button.onclick = () => history.set({ [keyId]: Math.min(Math.max(engine.get(keyId) + Number(button.dataset.step) * (step || 1), low), high) });
+  engine.addEventListener("change", ({ detail }) => detail.id === keyId && showKey());
+  showKey();
+}
+
+engine.addEventListener("ended", () => {
+  if (engine.duration !== null && engine.playing) engine.pause();
+  showTransport();
+});
+engine.addEventListener("error", ({ detail }) => fail(detail.message, ["Load anew", () => location.reload()]));
+
+$("record").onclick = act(async () => {
+  const on = $("record").getAttribute("aria-pressed") !== "true";
+  if (on && !engine.name) return say("Play something first, then record it.");
+  $("record").setAttribute("aria-pressed", String(on));
+  const made = await engine.record(on);
+  if (on) return say("Recording what you hear. Press again to end and keep it.");
+  if (!made?.channels[0]?.length) return say("Nothing was recorded.");
+  download(wav(made.channels, made.sampleRate), `${(engine.name || "rtsep").replace(/\.\w{2,4}$/, "")} - recording.wav`);
+  return say("The recording is among your downloads.");
+});
+
+// Drag and drop: the whole page takes a song, or a preset.
+
+let over = 0;
+addEventListener("dragenter", (event) => event.dataTransfer?.types.includes("Files") && document.body.classList.toggle("dropping", ++over > 0));
+addEventListener("dragleave", () => over && document.body.classList.toggle("dropping", --over > 0));
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
   event.preventDefault();
-  document.body.classList.add("dropping");
-};
-document.ondragleave = ({ relatedTarget }) => relatedTarget ?? document.body.classList.remove("dropping");
-document.ondrop = (event) => {
-  event.preventDefault();
+  over = 0;
   document.body.classList.remove("dropping");
   const [file] = event.dataTransfer.files;
-  if (file) open({ kind: "file", file });
-};
-
-// The drawer
-
-$("drawer-button").onclick = () => {
-  $("drawer").hidden = !$("drawer").hidden;
-  $("drawer-button").setAttribute("aria-expanded", String(!$("drawer").hidden));
-};
-
-function showModes() {
-  for (const choice of $("modes").children) choice.setAttribute("aria-checked", String(choice.dataset.mode === engine.mode));
-}
-
-for (const { name, latency_ms } of engine.modes) {
-  const choice = button(`${name}, ${latency_ms.toFixed(0)} ms`, act(async () => {
-    await engine.setMode(name);
-    showModes();
-  }));
-  choice.setAttribute("role", "radio");
-  choice.dataset.mode = name;
-  $("modes").append(choice);
-}
-showModes();
-
-function listPresets() {
-  $("presets").replaceChildren(new Option("choose", ""), ...Object.keys(store.load()).sort().map((name) => new Option(name)));
-}
-
-function apply(values) {
-  for (const [id, kept] of Object.entries(values)) if (find(id)) set(id, store.value(kept));
-}
-
-$("presets").onchange = ({ target }) => target.value && apply(store.load()[target.value]);
-$("keep").onclick = () => {
-  const name = prompt("A name for these levels", $("presets").value || "mine")?.trim();
-  if (!name) return;
-  store.keep(name, engine.values);
-  listPresets();
-  $("presets").value = name;
-};
-$("drop").onclick = () => {
-  store.drop($("presets").value);
-  listPresets();
-};
-$("write").onclick = () => offer(new Blob([store.toToml(engine.values, engine.parameters)]), `${$("presets").value || "levels"}.toml`).click();
-$("read").onchange = act(async ({ target }) => apply(store.fromToml(await target.files[0].text(), engine.parameters)));
-$("undo").onclick = undo;
-listPresets();
-
-function offer(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name, textContent: name });
-  $("downloads").append(link);
-  return link;
-}
-
-$("render").onclick = act(async () => {
-  $("downloads").replaceChildren();
-  $("progress").hidden = false;
-  try {
-    const { sampleRate, mix, stems } = await engine.render((part) => ($("progress").value = part));
-    for (const [name, channels] of Object.entries({ mix, ...stems })) offer(wav(channels, sampleRate), `${name}.wav`);
-    say("Ready: the files stand below the button.");
-  } finally {
-    $("progress").hidden = true;
-  }
+  if (/\.toml$/i.test(file?.name)) readPreset(file);
+  else if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
 });
 
-$("record").onclick = act(async ({ target }) => {
-  const on = target.getAttribute("aria-pressed") !== "true";
-  target.setAttribute("aria-pressed", String(on));
-  const made = await engine.record(on);
-  if (made) offer(wav(made.channels, made.sampleRate), "recording.wav");
+// Settings, modes, help
+
+const setMode = act(async (name) => {
+  await engine.setMode(name);
+  showModes();
+  keepSession();
+  const { engine_ms } = engine.latency;
+  say(`${name[0].toUpperCase() + name.slice(1)}: ${engine_ms.toFixed(1)} ms in the engine.`);
 });
+const modes = modeChooser(engine, setMode, "mode");
+$("modes").append(modes.box);
 
-async function listOutputs() {
-  if (!engine.canChooseOutput || $("outputs").length) return;
-  const outputs = await engine.outputs();
-  $("outputs-label").hidden = outputs.length < 2;
-  $("outputs").append(...outputs.map(({ id, label }, i) => new Option(label || `output ${i + 1}`, id)));
-  $("outputs").onchange = act(({ target }) => engine.setOutput(target.value));
+function toggleDrawer(on = $("drawer").hidden) {
+  $("drawer").hidden = !on;
+  document.body.classList.toggle("drawer-open", on);
+  $("settings").setAttribute("aria-expanded", String(on));
+  if (on) $("drawer").querySelector("button").focus();
+  else $("settings").focus();
 }
+$("settings").onclick = () => toggleDrawer();
 
-function setting(parameter) {
-  const { id, name, choices } = parameter, box = document.createElement("label");
-  box.className = "setting";
-  box.append(name);
-  if (choices.length) {
-    const list = document.createElement("select");
-    list.append(...choices.map((word, i) => new Option(word, i)));
-    list.onchange = () => set(id, Number(list.value));
-    box.append(list);
-    return [box, () => (list.value = engine.get(id))];
-  }
-  const told = document.createElement("output"), slider = document.createElement("input");
-  Object.assign(slider, { type: "range", min: 0, max: 1, step: 0.001 });
-  slider.oninput = () => set(id, toValue(parameter, slider.valueAsNumber, silence), true);
-  box.append(told, slider);
-  return [box, () => {
-    slider.value = toPosition(parameter, engine.get(id), silence);
-    slider.setAttribute("aria-valuetext", words(id));
-    told.value = words(id);
-  }];
-}
-
-const settings = {};
-const onStrips = new Set(strips.flatMap(({ gain, mute, solo }) => [gain, mute, solo, "bypass"]));
-for (const [group, parameters] of Object.entries(Object.groupBy(engine.parameters, ({ id }) => id.split(".")[0]))) {
-  const rest = parameters.filter(({ id }) => !onStrips.has(id));
-  if (!rest.length) continue;
-  const box = document.createElement("fieldset");
-  box.append(Object.assign(document.createElement("legend"), { textContent: LOOKS[group]?.[1] ?? group }));
-  for (const parameter of rest) {
-    const [row, show] = setting(parameter);
-    settings[parameter.id] = show;
-    show();
-    box.append(row);
-  }
-  $("more").append(box);
-}
-
-// MIDI
-
-const knobs = new Knobs(
-  (id, position) => set(id, toValue(find(id), position, silence), true),
-  (id) => toPosition(find(id), engine.get(id), silence),
-  (sentence) => {
-    $("midi-told").textContent = sentence;
-    strips.forEach(({ box }) => box.classList.remove("learning"));
-    say(sentence);
+const drawer = new Drawer($("drawer"), {
+  engine, history, mixer, midi, looks, say, fail, act, open, setMode, learn, forget, nameOf, position, reset, toggleDrawer,
+  groups: choices.groups,
+  showGroups: (on) => {
+    choices.groups = on;
+    mixer.build(on);
+    showControls();
+    keepSession();
   },
+});
+function showModes() {
+  modes.show();
+  drawer.modes.show();
+  showStatus();
+}
+$("midi").onclick = act(async () => {
+  drawer.midiPart.open = true;
+  toggleDrawer(true);
+  drawer.midiPart.scrollIntoView({ block: "nearest" });
+  await midi.open();
+});
+
+$("help").append(
+  make("div", { className: "bar" }, make("h2", { id: "help-title" }, "Keys and help"), (() => {
+    const close = make("button", { className: "icon", type: "button" }, icon("close"));
+    close.setAttribute("aria-label", "Close help");
+    close.onclick = () => $("help").close();
+    return close;
+  })()),
+  make("p", {}, "Play a song. Pull a fader down and that part goes away. Push it up and it comes forward. M silences a part; S plays it alone."),
+  make("p", {}, "Double-click a fader to type its level. Drag on the waveform with Shift held to repeat a part."),
+  make("dl", {}, ...KEYS.flatMap(([keys, what]) => [make("dt", {}, keys), make("dd", {}, what)])),
 );
-$("midi").onclick = act(() => knobs.open());
+$("help-button").onclick = () => $("help").showModal();
 
-const learn = act(async () => {
-  await knobs.open();
-  knobs.learn(strips[chosen].gain);
-  strips[chosen].box.classList.add("learning");
-  say(`Move a control: it will move ${strips[chosen].name}. Escape ends.`);
+// A click elsewhere, or Escape, closes a menu.
+addEventListener("pointerdown", ({ target }) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
 });
 
-// What changes, from wherever
+// What happens forty times a second
 
-engine.addEventListener("change", ({ detail: { id } }) => {
-  strips.forEach((each) => (each.gain === id || each.mute === id) && each.show());
-  settings[id]?.();
-  store.keepSession(engine.values);
+// On a few cores the engine needs what smoother pictures would take.
+let pace = 16, fps = (navigator.hardwareConcurrency ?? 8) <= FEW_CORES ? FEWER_FPS : FPS, tickedAt = 0;
+let frame = null, heardAt = 0, slowSince = 0, offered = false, drawnAt = 0, statusAt = 0, running = false;
+
+engine.addEventListener("frame", ({ detail }) => {
+  frame = detail;
+  heardAt = performance.now();
+  const gains = mixer.gains();
+  mixer.see(detail, gains, heardAt);
+  if (engine.playing) spectrogram.add(detail.bands, gains, detail.f0, detail.confidence);
+  watchLoad(detail.load);
+  wake();
 });
 
-for (const [id, kept] of Object.entries(store.session())) if (find(id)) engine.set(id, store.value(kept));
+/** After two seconds short of time: offer what takes less. */
+function watchLoad(load) {
+  if (load <= TOO_SLOW) {
+    slowSince = 0;
+    return;
+  }
+  slowSince ||= heardAt;
+  if (heardAt - slowSince < TOO_SLOW_MS || offered) return;
+  offered = true;
+  const sentence = `This device is short of time: ${Math.round(100 * load)} % load.`;
+  const masks = table.get("masks"), classic = masks?.choices.indexOf("classic") ?? -1;
+  if (classic < 0 || engine.get("masks") === classic) return fail(`${sentence} Close other tabs and programs.`);
+  return fail(`${sentence} The classic masks take a third of the time, and un-mix less cleanly.`, ["Use the classic masks", () => {
+    history.set({ masks: classic });
+    offered = false;
+    say("The classic masks are on. Undo brings the others back.", ["Undo", undo]);
+  }]);
+}
+
+function showStatus() {
+  const { engine_ms, base_ms, output_ms } = engine.latency, device = base_ms + output_ms;
+  $("latency").textContent = device
+    ? `${engine_ms.toFixed(1)} ms + device ${device.toFixed(0)} ms = ${(engine_ms + device).toFixed(0)} ms` : `${engine_ms.toFixed(1)} ms + device`;
+  $("latency").title = `From input to ear: engine ${engine_ms.toFixed(1)} ms, browser ${base_ms.toFixed(1)} ms, device ${output_ms ? `${output_ms.toFixed(1)} ms` : "not told"}`;
+  $("load").hidden = !frame;
+  if (!frame) return;
+  const load = Math.round(100 * frame.load);
+  $("load").lastElementChild.textContent = `load ${load} %`;
+  $("load").style.setProperty("--at", Math.min(frame.load, 1));
+  $("load").classList.toggle("high", frame.load > TOO_SLOW);
+  $("late").hidden = !frame.late;
+  $("late").textContent = `${frame.late} late`;
+  $("late").title = "Blocks that were not ready in time";
+}
+
+// The colours of the theme, as canvases need them.
+let style = {};
+function readStyle() {
+  const computed = getComputedStyle(document.documentElement);
+  style = Object.fromEntries(["text", "second", "line", "accent", "soft", "ground", "bad", "well", "panel"].map((name) => [name, computed.getPropertyValue(`--${name}`).trim()]));
+}
+readStyle();
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
+  readStyle();
+  wave.shown = "";
+  drawShape();
+  wake();
+});
+
+function wake() {
+  if (running) return;
+  running = true;
+  tickedAt = performance.now();
+  requestAnimationFrame(tick);
+}
+
+/** Draws while there is something to draw, and rests otherwise: an idle page costs nothing. */
+function tick(now) {
+  const resting = now - heardAt > 3000 && !engine.playing;
+  // Pictures are the first to wait where time is short.
+  pace += 0.02 * (Math.min(now - tickedAt, 60) - pace);
+  tickedAt = now;
+  if (pace > PACE_MS) fps = FEWER_FPS;
+  if (now - drawnAt >= 1000 / (frame?.load > TOO_SLOW ? SLOW_FPS : fps) - 4) {
+    drawnAt = now;
+    if (now - heardAt > 150) for (const strip of mixer.strips) strip.see(-Infinity, now);
+    mixer.draw(style);
+    spectrogram.draw();
+    wave.draw(style);
+    const time = clock(engine.position ?? 0);
+    if ($("time").textContent !== time) $("time").textContent = time;
+    if (now - statusAt > 250) {
+      statusAt = now;
+      showStatus();
+      mixer.tell();
+    }
+  }
+  if (resting) running = false;
+  else requestAnimationFrame(tick);
+}
+addEventListener("resize", () => {
+  drawShape();
+  spectrogram.dirty = true;
+  wake();
+});
+$("seek").addEventListener("input", wake);
+
+// The shape of the demo song before anything sounds; it is in the browser's cache then, and starts at once.
+
+let shape = null;
+
+function drawShape() {
+  if (!document.body.classList.contains("empty")) return;
+  const { pen, width, height } = fresh($("shape"));
+  if (shape) drawBars(pen, shape, width, height, () => style.line, 5);
+}
+
+async function loadShape() {
+  if (!engine.songs.length) return;
+  const content = await (await fetch(engine.songs[0].url)).arrayBuffer();
+  const sound = (await new OfflineAudioContext(1, 1, 22050).decodeAudioData(content)).getChannelData(0), count = 600;
+  shape = new Float32Array(count);
+  for (let p = 0; p < count; p++) {
+    const end = Math.floor(((p + 1) * sound.length) / count);
+    for (let i = Math.floor((p * sound.length) / count); i < end; i += 2) shape[p] = Math.max(shape[p], Math.abs(sound[i]));
+  }
+  drawShape();
+}
 
 // Keys, as in the terminal
 
-document.onkeydown = (event) => {
-  const { key, ctrlKey, metaKey, target } = event;
-  if ((ctrlKey || metaKey) && key === "z") return undo();
-  if (ctrlKey || metaKey || target.matches("select, input[type=text], input[type=number]")) return undefined;
-  const { gain, mute, solo, box } = strips[chosen], onFader = target.type === "range" && box.contains(target);
-  if (key === " " && !target.matches("button, label")) toggle();
-  else if (/^[1-9]$/.test(key) && strips[key - 1]) {
-    choose(key - 1);
-    strips[chosen].box.querySelector("input").focus();
-  } else if (key === "m") set(mute, engine.get(mute) ? 0 : 1);
-  else if (key === "s" && solo) set(solo, engine.get(solo) ? 0 : 1);
-  else if (key === "b") set("bypass", engine.get("bypass") ? 0 : 1);
-  else if (key === "l") learn();
-  else if (key === "u") undo();
-  else if (key === "Escape") {
-    knobs.learning = null;
-    $("drawer").hidden = true;
-    strips.forEach((each) => each.box.classList.remove("learning"));
-  } else if (onFader && key === "Home") set(gain, 0);
-  else if (onFader && key === "End") set(gain, -Infinity);
-  else if (onFader && key === "Enter") type(gain);
-  else if (onFader && key in STEPS) {
-    const bottom = -60, held = Math.max(engine.get(gain), bottom) + STEPS[key];
-    set(gain, held <= bottom ? -Infinity : Math.round(10 * held) / 10);
-  } else return undefined;
-  event.preventDefault();
-  return undefined;
-};
+function press(event) {
+  const { key, target } = event, lower = key.toLowerCase(), strip = mixer.chosen;
+  if ((event.ctrlKey || event.metaKey) && lower === "z" && !target.matches?.("input[type=text]")) {
+    undo();
+    return true;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || target.matches?.("select, input[type=text]") || $("help").open) return false;
+  if (key === "Escape") {
+    const menu = document.querySelector("details.menu[open]");
+    if (midi.cancel()) say("Nothing was learned.");
+    else if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    } else if (!$("drawer").hidden) toggleDrawer(false);
+    else for (const place of ["says", "warns"]) $(place).replaceChildren();
+    return true;
+  }
+  if (key === " ") {
+    if (target.matches?.("button, summary, input[type=checkbox], input[type=radio]")) return false;
+    toggle();
+    return true;
+  }
+  if (/^[1-9]$/.test(key)) {
+    mixer.strips[key - 1]?.input.focus();
+    return true;
+  }
+  const seeking = target === $("seek") || target.closest?.("#drawer, details.menu") || target.type === "radio";
+  if (!seeking && (key === "ArrowLeft" || key === "ArrowRight")) {
+    const { strips } = mixer, at = strips.indexOf(strip) + (key === "ArrowRight" ? 1 : -1);
+    strips[(at + strips.length) % strips.length].input.focus();
+    return true;
+  }
+  if (!seeking && target === document.body && ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"].includes(key)) {
+    strip.input.focus();
+    strip.input.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
+    return true;
+  }
+  const ids = [...table.keys()].filter((id) => id.startsWith(`${strip.prefix}.`));
+  const keys = {
+    m: () => strip.mute && mixer.toggle(strip.mute),
+    s: () => (strip.solo ? mixer.toggle(strip.solo) : say(`${strip.look.name} has no solo.`)),
+    b: () => table.has("bypass") && mixer.toggle("bypass"),
+    u: undo,
+    p: () => nextPreset(event.shiftKey ? -1 : 1),
+    l: () => (midi.cancel() ? say("Nothing was learned.") : learn(event.shiftKey && strip.mute ? strip.mute : strip.gain)),
+    f: () => forget(ids, strip.look.name),
+    c: () => mixer.clear(),
+    a: () => engine.duration && $("loop").click(),
+    "?": () => $("help").showModal(),
+  };
+  if (!keys[lower]) return false;
+  keys[lower]();
+  return true;
+}
+addEventListener("keydown", (event) => press(event) && event.preventDefault());
 
-if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {}); // without it, only online
+showTransport();
+showStatus();
+showControls();
+mixer.draw(style);
+act(loadShape)();
+
+if ("serviceWorker" in navigator && isSecureContext) {
+  navigator.serviceWorker.register("sw.js").then(() => navigator.serviceWorker.controller?.postMessage("keep")).catch(() => {});
+}
