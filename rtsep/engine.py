@@ -308,7 +308,7 @@ def _split_by(templates: Templates | None, learn: int, bins: int) -> nmf.State:
         nmf.fill(state, np.zeros((0, bins)), ())
         return state
     state = nmf.prepare(bins, len(templates.spectra), len(templates.parts))
-    nmf.fill(state, templates.spectra, templates.part_of)
+    nmf.fill(state, templates.spectra, templates.part_of, templates.taken or 1)
     return state
 
 

@@ -63,6 +63,7 @@ class Templates:
     colors : of the parts, as "#e69f00"; chosen if left out
     source : what they were learned from, and under which licence
     pitches : the MIDI number of each component, 0 to 127, where they are those of notes; else ()
+    taken : how much each part takes of its share, 0 to 1, of which the last part has the rest; () for all of it
 
     Raises
     ------
@@ -81,6 +82,7 @@ class Templates:
     colors: tuple[str, ...] = ()
     source: str = ""
     pitches: tuple[int, ...] = ()
+    taken: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_names(self.parts)
@@ -100,6 +102,8 @@ class Templates:
             raise BadInput(f"the exponent is {self.exponent}: it must lie between 0.25 and 8.")
         if self.sweeps not in range(1, 21):
             raise BadInput(f"the number of sweeps is {self.sweeps}: it must be 1 to 20.")
+        if self.taken and (len(self.taken) != len(self.parts) or not all(0 <= part <= 1 for part in self.taken)):
+            raise BadInput(f"of their shares parts take {self.taken}: there must be a number for each part, 0 to 1.")
         if len(self.colors) != len(self.parts) or not all(map(_is_color, self.colors)):
             raise BadInput(f"the colors are {self.colors}: there must be one for each part, as #e69f00.")
 
@@ -170,6 +174,7 @@ class Templates:
             spectra=np.concatenate([self.spectra, np.full((1, bins), 1 / bins, np.float32)]),
             part_of=np.append(self.part_of, len(self.parts)),
             colors=(*self.colors, _COLORS[-1]),
+            taken=(*self.taken, 1.0) if self.taken else (),
             splits="mix",
             sweeps=max(self.sweeps, 2),
         )
@@ -224,7 +229,7 @@ def load(path: str | os.PathLike[str]) -> Templates:
             version = header.pop("format")
             if version == FORMAT:
                 header["parts"], header["colors"] = tuple(header["parts"]), tuple(header["colors"])
-                header["pitches"] = tuple(header.get("pitches", ()))
+                header["pitches"], header["taken"] = (tuple(header.get(name, ())) for name in ("pitches", "taken"))
                 return Templates(spectra=archive["spectra"], part_of=archive["part_of"], **header)
     except BadInput as error:
         raise BadInput(f"{path} cannot be used: {error}") from None

@@ -262,6 +262,18 @@ def test_where_the_model_is_zero_the_last_part_of_the_templates_takes_all():
     assert_allclose(shares.sum(1), 1, atol=1e-6)
 
 
+def test_a_part_takes_as_much_of_its_share_as_is_asked_and_the_last_part_has_the_rest():
+    v, taken = hits(20), np.array([0.25, 1, 0, 1])
+    whole = run(filled(), v)[1]
+    state = nmf.prepare(BINS, N, PARTS)
+    nmf.fill(state, lobes(), PART, taken)
+    shares = run(state, v)[1]
+    assert_allclose(shares[:, :3], whole[:, :3] * taken[:3, np.newaxis], atol=1e-7)
+    assert_allclose(shares.sum(1), 1, atol=1e-6)
+    nmf.fill(state, lobes(), PART)
+    assert_array_equal(run(state, v)[1], whole)
+
+
 def test_an_empty_bank_has_no_shares_and_no_activations():
     v = hits(5)
     for state in (nmf.prepare(BINS, N, PARTS), filled()):

@@ -85,6 +85,7 @@ def data(tmp_path):
     [
         ("quality.py", [], 10, {"quality.md", "quality.png"}),  # mixture, four modes, classic, librosa, oracle
         ("lead.py", ["--seconds", "2"], 11, {"lead.md"}),  # mixture, three modes and true F0 twice, cascade, oracle
+        ("rates.py", ["--seconds", "1", "--rates", "16000", "48000", "--items", "song"], 0, {"rates.md"}),
         ("melody.py", ["--seconds", "2", "--no-pyin"], 14, {"melody.md"}),  # seven of ours, three figures each
     ],
 )

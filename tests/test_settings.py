@@ -49,6 +49,11 @@ def test_sizes_fit_together_at_every_rate(mode, rate):
     assert all(span % 2 == 1 and span // 2 <= sizes.window_size // 2 for _, span in sizes.percussive_bands)
 
 
+def test_windows_that_are_too_short_for_a_transform_of_three_times_a_power_are_powers():
+    sizes = [Settings(synthesis_s=0.006, window_ratio=ratio).sizes(8000).window_size for ratio in (2, 4)]
+    assert sizes == [64, 192]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_medians_span_the_same_time_and_frequency_at_44_1_48_and_96_khz(mode):
     settings = Settings(mode=mode)

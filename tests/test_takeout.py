@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtsep.offline.takeout import REACHES, best_reach, moved, templates_of
+from rtsep.offline.takeout import REACHES, moved, templates_of, tried_out
 
 BINS = 513
 
@@ -43,9 +43,9 @@ def test_what_has_moved_on_by_the_second_half_is_worth_moving():
     random = np.random.default_rng(2)
 
     def tried(pitches):
-        return best_reach(
+        return tried_out(
             tones(pitches) * random.uniform(0.5, 1, (len(pitches), 1)).astype(np.float32), hiss(200), 6, 1.5, random
-        )
+        ).reach
 
     near, far = 20 * 2 ** (3 / 12), 20 * 2 ** (6 / 12)
     assert tried(np.repeat([20, near], 60)) == 3
@@ -56,13 +56,25 @@ def test_what_stays_where_it_is_beside_its_like_is_not_moved():
     random = np.random.default_rng(3)
     part, others = np.full(120, 20), np.repeat(20 * 2 ** (np.array([-5, -2, 2, 3, 5]) / 12), 40)
     random.shuffle(others)
-    assert best_reach(tones(part), tones(others), 6, 1.5, random) == 0
+    assert tried_out(tones(part), tones(others), 6, 1.5, random).reach == 0
 
 
 def test_too_little_to_try_it_out_is_not_moved():
     random = np.random.default_rng(4)
-    assert best_reach(tones(np.linspace(20, 30, 7)), hiss(200), 6, 1.5, random) == 0
-    assert best_reach(tones(np.linspace(20, 30, 200)), hiss(7), 6, 1.5, random) == 0
+    assert tried_out(tones(np.linspace(20, 30, 7)), hiss(200), 6, 1.5, random) == (0, 1, None)
+    assert tried_out(tones(np.linspace(20, 30, 200)), hiss(7), 6, 1.5, random) == (0, 1, None)
+
+
+def test_less_is_taken_of_what_is_hard_to_tell_from_the_others_and_no_more_is_promised_than_that_takes_away():
+    random = np.random.default_rng(6)
+    part = tones(random.uniform(20, 22, 120)) * random.uniform(0.5, 1, (120, 1)).astype(np.float32)
+    apart, alike = (
+        tried_out(part, others, 6, 1.5, random) for others in (0.1 * hiss(200), tones(random.uniform(20, 22, 200)))
+    )
+    assert apart.taken > 0.95 and apart.away_db > 15
+    assert 0.3 < alike.taken < 0.7 and alike.away_db < 8
+    # Templates that know nothing of it share evenly, of which nothing is worth taking.
+    assert tried_out(hiss(200), 100 * hiss(200, 7), 6, 1.5, random).taken < 0.1
 
 
 def test_no_more_templates_are_learned_than_half_the_frames():

@@ -49,6 +49,7 @@ class State(NamedTuple):
     gram: float32[:, :, ::1]  # (2, components, components) products of templates, weighted so
     part: int64[:, ::1]  # (2, components) that a template belongs to
     count: int64[::1]  # (2,) templates in a bank
+    taken: float32[:, ::1]  # (2, parts) how much of its share a part takes; the last part has what the others leave
     allowed: float32[:, ::1]  # (2, components) 0 where a template must be silent, else 1
     bank: int64[::1]  # (1,) to be used from the next frame on
     # tables: read only
@@ -77,6 +78,7 @@ def prepare(bins: int, components: int, parts: int) -> State:
         gram=np.zeros((2, components, components), np.float32),
         part=np.zeros((2, components), np.int64),
         count=np.zeros(2, np.int64),
+        taken=np.ones((2, parts), np.float32),
         allowed=np.ones((2, components), np.float32),
         bank=np.zeros(1, np.int64),
         bins=np.array([bins]),
@@ -94,11 +96,12 @@ def prepare(bins: int, components: int, parts: int) -> State:
     )
 
 
-def fill(state: State, templates: ArrayLike, part_of: ArrayLike) -> None:
+def fill(state: State, templates: ArrayLike, part_of: ArrayLike, taken: ArrayLike = 1) -> None:
     """Put `templates` (n, bins) of the parts `part_of` (n,) into the idle bank, and have the next frame use it.
 
     Their rows are made to sum to one, and all are allowed. No rows at all: nothing is modelled. Before the audio
     thread has taken the last ones (`used` equals `bank`), or a frame's time has passed, they may not be replaced.
+    `taken` (parts,), 0 to 1, is how much of its share each part takes; the last part has what the others leave.
 
     Raises
     ------
@@ -122,6 +125,7 @@ def fill(state: State, templates: ArrayLike, part_of: ArrayLike) -> None:
     state.gram[idle, :n, :n] = gram
     state.part[idle, :n] = parts
     state.count[idle] = n
+    state.taken[idle] = taken
     state.allowed[idle] = 1
     _flip(state.bank, idle)
 
@@ -309,7 +313,10 @@ def _add(factor, row, target):
 
 @kernel
 def share(state, bank, exponent, shares):
-    """Write `shares` (parts, bins): the models of the parts to the power of the exponent, over their sum."""
+    """Write `shares` (parts, bins): the models of the parts to the power of the exponent, over their sum.
+
+    Each part takes as much of its share as `taken` says, and the last has the rest.
+    """
     h, models, most, total, part = state.h[: state.count[bank]], state.models, state.y, state.q, state.part[bank]
     quarters, last = int(4 * exponent + np.float32(0.5)), 0
     models[:] = 0
@@ -340,6 +347,13 @@ def share(state, bank, exponent, shares):
         row, share = models[s], shares[s]
         for k in range(share.shape[0]):
             share[k] = row[k] * total[k]
+    rest = shares[shares.shape[0] - 1]
+    for s in range(shares.shape[0] - 1):
+        taken, share = state.taken[bank, s], shares[s]
+        if taken < 1:
+            for k in range(share.shape[0]):
+                rest[k] += (np.float32(1) - taken) * share[k]
+                share[k] *= taken
 
 
 @kernel

@@ -3,8 +3,9 @@
 Hold the switch `<part>.learn` (a key, a pedal, a note) while the sound plays, hummed or clapped if need be, and let go:
 its templates are learned from those seconds, templates of all that is left from the seconds before, and both are put
 into the idle bank of the solver, which changes over with the next frame. What has a pitch is learned at others too, if
-that helps. After "user-guided" separation by templates: Smaragdis and Mysore, "Separation by humming: user-guided sound
-extraction from monophonic mixtures", WASPAA 2009.
+that helps, and no more of the part is taken than can be told from the others. After "user-guided" separation by
+templates: Smaragdis and Mysore, "Separation by humming: user-guided sound extraction from monophonic mixtures",
+WASPAA 2009.
 
 Of what is heard while `room.learn` is on, the noise of the room is known by its power.
 """
@@ -22,7 +23,7 @@ from ..dsp import nmf, noise
 from ..engine import LEARNED, Sound
 from ..errors import BadInput, Unavailable
 from ..offline.learn import SILENT, magnitudes, sounding
-from ..offline.takeout import REACHES, best_reach, left_over, moved, templates_of
+from ..offline.takeout import REACHES, Trial, left_over, moved, templates_of, tried_out
 from ..settings import REST, ROOM
 from ..templates import Spectra, Templates
 from .controls import folder
@@ -49,6 +50,7 @@ class Sampler:
         self._switches = {id.rpartition(".")[0]: id for id in self._parameters if id.endswith(".learn")}
         self._held: dict[str, tuple[int, Sound]] = {}  # since which sample, and what was heard before
         self._known: dict[str, Spectra] = {}
+        self._trials: dict[str, Trial] = {}
         self._lock, self._threads = Lock(), list[Thread]()
         self.path: Path | None = None
         self._parameters.watch(self._watch)
@@ -87,7 +89,7 @@ class Sampler:
             except BadInput as error:
                 self._tell(f"{part} is not learned: {error}")
                 return
-        self._tell(f"{part} is learned from {seconds:.1f} s")
+        self._tell(f"{part} is learned from {seconds:.1f} s{_worth(self._trials.get(part))}")
 
     def _learn_room(self, sound: Sound) -> None:
         if np.abs(sound).max(initial=0) < SILENT:
@@ -110,11 +112,13 @@ class Sampler:
             others = self._frames(earlier)
         own = templates_of(frames, _COMPONENTS, random)
         exponent = self._parameters["templates.exponent"].value
-        self._known[part] = moved(own, best_reach(frames, others, _COMPONENTS, exponent, random))
+        trial = self._trials[part] = tried_out(frames, others, _COMPONENTS, exponent, random)
+        self._known[part] = moved(own, trial.reach)
         groups = [*(self._known.get(part, nothing) for part in self._parts), left_over(others, random)]
         part_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         spectra = np.concatenate(groups)
-        nmf.fill(engine.state.nmf, spectra, part_of)
+        taken = [self._trials[part].taken if part in self._trials else 1.0 for part in self._parts]
+        nmf.fill(engine.state.nmf, spectra, part_of, [*taken, 1.0])
         self._keep(spectra, part_of)
 
     def _keep(self, spectra: Spectra, part_of: NDArray[np.int64]) -> None:
@@ -131,6 +135,7 @@ class Sampler:
             exponent=self._parameters["templates.exponent"].value,
             sweeps=int(self._parameters["templates.sweeps"].value),
             source="learned while it sounded",
+            taken=(*(self._trials[part].taken for part in known), 1.0),
         )
         name = f"{'+'.join(self._parts)[:99]} {strftime('%Y-%m-%d %H.%M.%S')}.rtsep"
         path = self.path or folder() / "learned" / name
@@ -146,3 +151,12 @@ class Sampler:
         if np.abs(sound).max(initial=0) < SILENT:
             raise BadInput("nothing sounded: hold it while it plays.")
         return sounding([sound], self._stream.engine.sizes, np.random.default_rng(_SEED))
+
+
+def _worth(trial: Trial | None) -> str:
+    """What is told of a part that was learned, behind the seconds; nothing of the room."""
+    if trial is None:
+        return ""
+    if trial.away_db is None:
+        return "; nothing else sounded before, so nobody knows what muting it takes away"
+    return f": muting it takes away about {trial.away_db:.0f} dB of it"

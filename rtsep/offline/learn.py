@@ -22,7 +22,7 @@ from ..templates import Templates, check_names, unit
 from . import files
 from .factorize import METHODS, factors
 from .files import Name, Sound
-from .takeout import best_reach, left_over, moved
+from .takeout import left_over, moved, tried_out
 
 Example = Name | NDArray[np.floating[Any]]
 """A sound file, or an array (samples, channels) or (samples,)."""
@@ -77,7 +77,7 @@ def learn(
     sizes = settings.sizes(rate)
     random = np.random.default_rng(_SEED)
     frames = {part: sounding(own, sizes, random) for part, own in sounds.items() if own}
-    spectra, left = [], None
+    spectra, left, taken = [], None, []
     if splits == "mix" and REST in examples:
         left = frames.pop(REST, np.zeros((0, sizes.window_size // 2 + 1), np.float32))
     for part, own in frames.items():
@@ -88,9 +88,12 @@ def learn(
             )
         spectra.append(METHODS[method](own, components, random))
         if left is not None:
-            spectra[-1] = moved(spectra[-1], best_reach(own, left, components, LEARNED_EXPONENT, random))
+            trial = tried_out(own, left, components, LEARNED_EXPONENT, random)
+            spectra[-1] = moved(spectra[-1], trial.reach)
+            taken.append(trial.taken)
     if left is not None:
         spectra.append(left_over(left, random))
+        taken.append(1.0)
     return Templates(
         parts=tuple(examples),
         spectra=unit(np.concatenate(spectra)),
@@ -102,6 +105,7 @@ def learn(
         exponent=2.0 if left is None else LEARNED_EXPONENT,
         sweeps=1 if left is None else 2,
         source=source,
+        taken=tuple(taken),
     )
 
 

@@ -3,8 +3,11 @@
 Moved along frequency they stand for notes that a voice or a saxophone did not happen to play while it was learned. They
 find more of what moves, and more of what does not belong to it: whether they are worth it is tried out on what was
 heard, one half of it against templates of the other (Stone, "Cross-validatory choice and assessment of statistical
-predictions", Journal of the Royal Statistical Society B 36(2), 1974).
+predictions", Journal of the Royal Statistical Society B 36(2), 1974). The same trial tells how much of what is found
+should be taken, so that the others lose no more than the part does, and what muting it then takes away.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +23,7 @@ _MOST_LEFT = 400  # frames of what is left, spread over it: within a second the 
 _MOST_FRAMES, _BESIDE = 300, 14  # for trying out: frames, and templates of what sounds beside it
 _SWEEPS = 2
 _FEW = 8  # frames
+_TINY = 1e-12  # of a power, against division by zero
 _SILENT = 1e-3  # of a template that is moved beyond the highest frequency
 
 
@@ -47,8 +51,16 @@ def left_over(frames: Rows, random: np.random.Generator) -> Spectra:
     )
 
 
-def best_reach(frames: Rows, others: Rows, components: int, exponent: float, random: np.random.Generator) -> int:
-    """The one of REACHES by which templates of one half of `frames` best find the other half beside `others`; 0 if few.
+class Trial(NamedTuple):
+    """What came of trying out how well templates find a part beside others."""
+
+    reach: int  # the one of REACHES that finds it best
+    taken: float  # how much of what they find comes nearest to the part, 0 to 1
+    away_db: float | None  # by how much the part gets softer when that is taken away; None where others are unknown
+
+
+def tried_out(frames: Rows, others: Rows, components: int, exponent: float, random: np.random.Generator) -> Trial:
+    """How well templates of one half of `frames` find the other half beside `others`, and the other way round.
 
     Parameters
     ----------
@@ -57,30 +69,39 @@ def best_reach(frames: Rows, others: Rows, components: int, exponent: float, ran
     exponent : of the soft masks
     """
     if min(len(frames), len(others)) < _FEW:
-        return 0
+        return Trial(0, 1.0, None)
     halves, beside = (np.array_split(_thinned(each, _MOST_FRAMES), 2) for each in (frames, others))
-    errors = np.zeros(len(REACHES))
+    heard = np.concatenate(halves[::-1])
+    shares = np.zeros((len(REACHES), *heard.shape), np.float32)
+    mixes = np.zeros(heard.shape, np.float32)
+    begin = 0
     for half in (0, 1):
         own = templates_of(halves[half], components, random)
         left = templates_of(beside[half], _BESIDE, random)
-        heard = halves[1 - half]
-        mix = heard + random.choice(beside[1 - half], len(heard))
+        rows = slice(begin, begin + len(halves[1 - half]))
+        mixes[rows] = halves[1 - half] + random.choice(beside[1 - half], rows.stop - begin)
         for place, reach in enumerate(REACHES):
-            errors[place] += np.square(_found(moved(own, reach), left, exponent, mix) - heard).sum()
-    return REACHES[int(errors.argmin())]
+            shares[place, rows] = _shares(moved(own, reach), left, exponent, mixes[rows])
+        begin = rows.stop
+    best = int(np.square(shares * mixes - heard).sum((1, 2)).argmin())
+    share = shares[best]
+    found = share * mixes
+    taken = float(np.clip((found * heard).sum() / (np.square(found).sum() + _TINY), 0, 1))  # by least squares
+    stays = np.square((1 - taken * share) * heard).sum()
+    return Trial(REACHES[best], taken, float(10 * np.log10(np.square(heard).sum() / (stays + _TINY))))
 
 
 def _thinned(frames: Rows, most: int) -> Rows:
     return frames[:: -(-len(frames) // most)]
 
 
-def _found(own: Spectra, left: Spectra, exponent: float, frames: Rows) -> Rows:
-    """What templates `own` find of `frames` (frames, bins) beside those of what is `left`."""
+def _shares(own: Spectra, left: Spectra, exponent: float, frames: Rows) -> Rows:
+    """What templates `own` find of `frames` (frames, bins), as parts of them, beside those of what is `left`."""
     left = np.concatenate([left, np.full((1, frames.shape[1]), 1 / frames.shape[1], np.float32)])
     state, shares = nmf.prepare(frames.shape[1], len(own) + len(left), 2), np.zeros((2, frames.shape[1]), np.float32)
     nmf.fill(state, np.concatenate([own, left]), np.repeat([0, 1], [len(own), len(left)]))
     found = np.empty_like(frames)
     for t, frame in enumerate(frames):
         nmf.process(state, frame, nmf.DESCENT, _SWEEPS, np.float32(0), np.float32(0), np.float32(exponent), shares)
-        found[t] = shares[0] * frame
+        found[t] = shares[0]
     return found
