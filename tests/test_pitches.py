@@ -213,7 +213,7 @@ def test_the_command_learns_pieces_with_their_scores(tmp_path, capsys):
     found = load(out)
     assert found.parts == ("grand-lower", "grand-upper") and found.source == "piece.wav, by the score"
     assert found.part_of.tolist() == [int(pitch >= 64) for pitch in range(21, 109)] and found.pitches[0] == 21
-    assert "88 templates of grand-lower, grand-upper, 16000 Hz, 64 ms" in capsys.readouterr().err
+    assert "88 templates of grand-lower, grand-upper, 16000 Hz, 96 ms" in capsys.readouterr().err
     truth = learn_pitches([piano(SCALE, 4)], [SCALE], sample_rate=RATE)
     assert np.abs(found.spectra - truth.spectra).max() < 0.01 * truth.spectra.max()
 
