@@ -202,7 +202,7 @@ def test_silence_gives_nothing(mode):
 def test_in_noise_no_pitch_is_salient_and_in_a_tone_one_is(mode):
     noise, _, total = heard(signals.noise(16000), mode)
     assert (noise.max(1) / total)[20:].mean() < 0.075
-    whole, _, total = heard(tone(220, range(1, 13)), mode)
+    whole, _, total = heard(tone(220, range(1, 13), seconds=2), mode)
     assert (whole.max(1) / total)[20:].min() > 0.15
 
 
