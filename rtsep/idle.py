@@ -13,12 +13,13 @@ from .settings import GROUPS, STEMS, Settings
 def refuse_idle(ids: Iterable[str], settings: Settings, *, singer: bool = False) -> None:
     """Raise `BadInput` for a parameter that moves nothing in an engine of `settings`, with or without a `singer`."""
     for id in ids:
-        why = _why_idle(id, settings, singer)
+        why = why_idle(id, settings, singer)
         if why:
             raise BadInput(f"{id} does nothing {why}.")
 
 
-def _why_idle(id: str, settings: Settings, singer: bool) -> str | None:
+def why_idle(id: str, settings: Settings, singer: bool) -> str | None:
+    """The rest of a sentence of a parameter that does nothing; None for one that does something."""
     owner, faders = id.rpartition(".")[0], (*settings.stems, *settings.groups)
     if id == "key.semitones" and not settings.transpose:
         return "here: rtsep karaoke changes the key (in Python, Settings(transpose=True) lets it be changed)"

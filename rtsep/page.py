@@ -8,29 +8,36 @@ be told how.
 
 import gzip
 import json
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from . import disk, library
 from .build import describe
 from .dsp import windows
 from .engine import Engine, State
 from .errors import BadInput, Unavailable
+from .idle import why_idle
 from .kernel import leaves, words
+from .live.controls import PRESETS, Preset, preset, presets
 from .offline import files
-from .parameters import PARAMETERS, SILENCE_DB
+from .parameters import SILENCE_DB
 from .settings import Settings
 
 MODES = ("live", "balanced", "quality")
 RATES = (44_100, 48_000)
 CHANNELS = (1, 2)
 BLOCK = 128  # samples, as a browser asks for them
-ABSENT = ("key.", "templates.", "microphone.")  # parameters that do nothing on the page
+FRESH = {"Cache-Control": "no-cache"}  # a page that was written anew is seen at once
+BANDS, LOWEST_HZ, HIGHEST_HZ = 96, 40.0, 16_000.0  # of the spectrum that the page shows
 _SEEN = ("masks", "magnitude")  # arrays that the page reads
 _SONG = "song.mp3"
 
@@ -50,7 +57,12 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
             raise BadInput(f"{folder} is not empty: give a new folder, or one that holds a page.")
         code = library.for_browsers(told)
         told("preparing the engine for each mode and rate ...")
-        images, contents = _images()
+        images, modes, contents = _images()
+        about = _about(Engine(), modes, [preset(name) for name in PRESETS]) | {
+            "images": images,
+            "words": _places(),
+            "songs": [{"name": "the demo song", "file": _SONG}],
+        }
         for name, content in {"engine.bin": code.read_bytes(), **contents}.items():
             disk.write(folder / name, gzip.compress(content, 9, mtime=0))
         song = folder / _SONG
@@ -59,7 +71,7 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
                 writer.write(files.sum_of(files.song(RATES[-1])))
         for path in sorted((library.PACKAGE / "web").iterdir()):
             shutil.copyfile(path, folder / path.name)
-        disk.write(folder / "parameters.json", json.dumps(_about(images), indent=1).encode())
+        disk.write(folder / "parameters.json", json.dumps(about, indent=1).encode())
     except OSError as error:
         raise Unavailable(f"cannot write {folder}: {error.strerror}.") from error
     return folder
@@ -87,16 +99,35 @@ class _Handler(SimpleHTTPRequestHandler):
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012
 
     def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-cache")  # a page that was written anew is seen at once
+        for name, value in FRESH.items():
+            self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def _images() -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """What the page must know of each image, and the images by the names of their files."""
-    told, contents = [], {}
+def about_engine(engine: Engine, *, singer: bool = False) -> dict[str, Any]:
+    """What the page must know of an engine that is prepared, with or without a `singer` at its microphone."""
+    return _about(engine, [_mode(engine)], presets(), singer)
+
+
+def full_scale(engine: Engine) -> float:
+    """The magnitude of a sine of full scale in all channels of a prepared engine."""
+    analysis, _ = windows.pair(*engine.sizes[:3])
+    return float(analysis.sum() / 2 * engine.channels**0.5)
+
+
+def band_edges(engine: Engine) -> NDArray[np.int64]:
+    """The first bin of each of BANDS bands that lie evenly in octaves, and where the last ends."""
+    hertz = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(BANDS + 1) / BANDS)
+    size = engine.sizes.window_size
+    return np.minimum(np.round(hertz * size / engine.sample_rate), size // 2).astype(np.int64)
+
+
+def _images() -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, bytes]]:
+    """What the page must know of each image and of each mode, and the images by the names of their files."""
+    told, modes, contents = [], [], {}
     for mode in MODES:
         for rate in RATES:
             for channels in CHANNELS:
@@ -104,7 +135,6 @@ def _images() -> tuple[list[dict[str, Any]], dict[str, bytes]]:
                 engine.prepare(sample_rate=rate, channels=channels, max_block=BLOCK)
                 name = f"{mode}-{rate}-{channels}.bin"
                 contents[name] = describe.image(engine.state)
-                analysis, _ = windows.pair(*engine.sizes[:3])
                 told.append(
                     {
                         "file": name,
@@ -114,39 +144,52 @@ def _images() -> tuple[list[dict[str, Any]], dict[str, bytes]]:
                         "latency": engine.latency,
                         "bins": engine.sizes.window_size // 2 + 1,
                         "bin_hz": rate / engine.sizes.window_size,
-                        "full_scale": float(analysis.sum() / 2 * channels**0.5),
+                        "full_scale": full_scale(engine),
                     }
                 )
-    return told, contents
+        modes.append(_mode(engine))
+    return told, modes, contents
 
 
-def _about(images: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the page knows: parameters, stems, modes, images, and where the arrays that it reads lie in a state."""
-    settings, places, at = Settings(), {}, 0
+def _places() -> dict[str, int]:
+    """Where in a state the arrays lie that the page reads, in words."""
+    places, at = {}, 0
     for name, kind in leaves(State):
         if name in _SEEN:
             places[name] = at
         at += words(kind)
-    modes = []
-    for mode in MODES:
-        values = {id: control.value for id, control in Engine(Settings(mode=mode)).parameters.items()}
-        latency = next(
-            image["latency"] for image in images if (image["mode"], image["sample_rate"]) == (mode, RATES[-1])
-        )
-        changed = {id: value for id, value in values.items() if value != PARAMETERS[id].default}
-        modes.append({"name": mode, "latency": latency, "latency_ms": latency / RATES[-1] * 1e3, "defaults": changed})
+    return places
+
+
+def _about(engine: Engine, modes: list[dict[str, Any]], presets: list[Preset], singer: bool = False) -> dict[str, Any]:
+    """Parameters that do something, stems, modes and presets."""
+    infos = {id: control.info for id, control in engine.parameters.items()}
     return {
         "version": library.digest(),
         "silence_db": SILENCE_DB,
         "parameters": [
-            {"number": number, **asdict(parameter)}
-            for number, parameter in enumerate(PARAMETERS.values())
-            if not parameter.id.startswith(ABSENT)
+            {"number": number, **asdict(info)}
+            for number, (id, info) in enumerate(infos.items())
+            if not why_idle(id, engine.settings, singer) and (singer or id != "melody.duck")
         ],
-        "stems": settings.stems,
-        "groups": settings.groups,
+        "stems": engine.stems,
+        "groups": engine.groups,
         "modes": modes,
-        "images": images,
-        "words": places,
-        "songs": [{"name": "the demo song", "file": _SONG}],
+        "presets": [{"name": each.name, "program": each.program, "values": plain(each.values)} for each in presets],
     }
+
+
+def _mode(engine: Engine) -> dict[str, Any]:
+    infos = {id: control.info for id, control in engine.parameters.items()}
+    changed = {id: value for id, value in engine.parameters.defaults.items() if value != infos[id].default}
+    return {
+        "name": engine.settings.mode,
+        "latency": engine.latency,
+        "latency_ms": engine.latency / engine.sample_rate * 1e3,
+        "defaults": plain(changed),
+    }
+
+
+def plain(values: Mapping[str, float]) -> dict[str, float | str]:
+    """Values as JSON can say them."""
+    return {id: value if math.isfinite(value) else "-inf" for id, value in values.items()}

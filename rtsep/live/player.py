@@ -28,6 +28,7 @@ _TURN_S = 0.02  # between looks at the ring
 _EARLY_S = 0.1  # before a place in a file: decoder and resampler have settled when it comes
 _KEPT_S = 60.0  # loops no longer than this are decoded once
 _SHORTEST_LOOP_S = 0.05
+_PEAKS_HZ = 100  # how finely the peaks of a file are kept while it is read
 _NEVER = 2**62
 
 
@@ -226,6 +227,14 @@ class Player:
         self._wake.set()
 
     @property
+    def loop(self) -> tuple[float, float | None] | None:
+        """Where the loop begins and ends (s), if there is one; None for an end that is not known."""
+        if self._loop is None:
+            return None
+        start, end = self._loop
+        return start / self.sample_rate, end / self.sample_rate if end < _NEVER else self.length
+
+    @property
     def playing(self) -> bool:
         """Whether it is neither paused nor at its end."""
         return not self.state.paused[0] and not self.finished
@@ -240,6 +249,23 @@ class Player:
     def finished(self) -> bool:
         """Whether the song has been heard to its end."""
         return self._goal is None and not self._asked and self._settled and self.state.over[0] > 0
+
+    def peaks(self, count: int) -> Sound:
+        """The largest sample in each of `count` equal pieces of the song, (count,) float32: reads all of it once more.
+
+        Raises
+        ------
+        BadInput : if the file cannot be read any more.
+        """
+        if self._file is None:
+            loudest, step = np.abs(self._sound).max(1), 1
+        else:
+            with Reader(self._file.path) as file:
+                step = max(file.sample_rate // _PEAKS_HZ, 1)
+                pieces = [np.abs(block).max(1) for block in file.blocks(BLOCK * step) if len(block)]
+            loudest = np.concatenate([np.maximum.reduceat(piece, np.arange(0, len(piece), step)) for piece in pieces])
+        edges = np.arange(count) * len(loudest) // count
+        return np.maximum.reduceat(loudest, edges).astype(np.float32)
 
     @property
     def warning(self) -> str | None:

@@ -43,7 +43,7 @@ export class Drawer {
     this.modes = modeChooser(desk.engine, desk.setMode, "mode-drawer", true);
     box.append(
       make("div", { className: "bar" }, make("h2", {}, "Settings"), close),
-      this.modes.box, this.sound(), this.files(), this.look(), this.midi(), ...this.parameters(),
+      ...(desk.engine.remote ? [this.look()] : [this.modes.box, this.sound(), this.files(), this.look(), this.midi()]), ...this.parameters(),
       this.part("Start afresh", make("p", { className: "small" }, "All levels and settings go back to where they were at first. Undo brings them back."),
         this.button("Reset everything", desk.reset)),
     );

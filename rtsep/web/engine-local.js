@@ -21,6 +21,7 @@ export default class LocalEngine extends EventTarget {
   get stems() { return this.about.stems; }
   get groups() { return this.about.groups; }
   get modes() { return this.about.modes; }
+  get presets() { return this.about.presets; }
   get songs() { return this.about.songs.map(({ name, file }) => ({ name, url: this.base + file })); }
 
   // Parameters

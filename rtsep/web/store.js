@@ -31,17 +31,6 @@ const revive = (key, value) => (value === "-inf" ? -Infinity : value);
 
 // Presets
 
-// Those that come with rtsep: what they change where every fader and switch of the mix is at rest.
-const SHIPPED = {
-  karaoke: { "melody.gain_db": -18 },
-  "lead-only": { "melody.solo": 1 },
-  "backing-only": { "melody.mute": 1 },
-  "drums-down": { "percussive.gain_db": -12 },
-  "drums-only": { "percussive.solo": 1 },
-  "no-drums": { "percussive.mute": 1 },
-  practice: { "melody.gain_db": -12, "percussive.gain_db": 3 },
-};
-
 /** Every fader and switch of the mix at rest, so that nothing of the preset before is left. */
 export function flat(engine) {
   const names = [...engine.stems, ...Object.keys(engine.groups ?? {})];
@@ -49,16 +38,18 @@ export function flat(engine) {
   return Object.fromEntries(ids.filter((id) => engine.get(id) !== undefined).map((id) => [id, 0]));
 }
 
-/** All presets: those that come along first. */
+/** All presets: those that come with the engine first. */
 export function presets(engine) {
-  const shipped = Object.entries(SHIPPED).map(([name, values]) => ({ name, values: { ...flat(engine), ...values }, shipped: true }));
+  const level = ([id, value]) => [id, revive(id, value)];
+  const shipped = engine.presets.map(({ values, ...more }) => ({ ...more, values: Object.fromEntries(Object.entries(values).map(level)), shipped: true }));
   const own = Object.entries(load("presets", {})).map(([name, kept]) => ({ name, ...kept, shipped: false }));
   return [...shipped, ...own.sort((a, b) => a.name.localeCompare(b.name))];
 }
 
 /** Keep a preset; what a file said beside its values (program, bank, parameters of others) stays with it. */
-export function keep(name, values, more = {}) {
-  if (name.toLowerCase() in SHIPPED) throw new Error(`"${name}" comes with rtsep. Choose another name.`);
+export function keep(engine, name, values, more = {}) {
+  if (engine.presets.some((each) => each.name.toLowerCase() === name.toLowerCase()))
+    throw new Error(`"${name}" comes with rtsep. Choose another name.`);
   if (!NAME.test(name)) throw new Error("A name has letters, digits, spaces and -, at most 64 of them.");
   const all = load("presets", {});
   if (!save("presets", { ...all, [name]: { ...all[name], ...more, values } }))

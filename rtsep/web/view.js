@@ -1,6 +1,6 @@
 // What is seen and touched. All that sounds is behind `engine`: parameters, frames, events.
 
-import LocalEngine from "./engine-local.js";
+import Engine from "./engine.js";
 import { Drawer, modeChooser } from "./drawer.js";
 import { format, toPosition, toValue } from "./fader.js";
 import { History } from "./history.js";
@@ -84,7 +84,7 @@ const act = (doing) => async (...given) => {
 
 let engine;
 try {
-  engine = await LocalEngine.load();
+  engine = await Engine.load();
 } catch (error) {
   fail(error.message, ["Try again", () => location.reload()]);
   throw error;
@@ -111,8 +111,9 @@ function nameOf(id) {
 // Levels and choices of the last time. Before anything listens: that is no change.
 
 const kept = store.load("session", {});
-for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
-if (engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
+// The engine of another machine has its own.
+if (!engine.remote) for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
+if (!engine.remote && engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
 const choices = { groups: false, range: 60, hinted: false, ...kept.choices };
 
 const levels = () => Object.fromEntries(engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
@@ -126,7 +127,7 @@ function saveSession() {
   if (!saving) return;
   clearTimeout(saving);
   saving = 0;
-  store.save("session", { values: levels(), mode: engine.mode, choices });
+  store.save("session", engine.remote ? { ...kept, choices } : { values: levels(), mode: engine.mode, choices });
 }
 engine.addEventListener("change", keepSession);
 addEventListener("pagehide", saveSession);
@@ -146,7 +147,7 @@ const midi = new Midi({
   },
   silence: () => table.has("output.mute") && history.set({ "output.mute": 1 }, "midi"),
   program: (number) => {
-    const found = store.presets(engine).find((preset, i) => (preset.program ?? (preset.shipped ? i + 1 : 0)) === number);
+    const found = store.presets(engine).find((preset) => preset.program === number);
     if (found) recall(found);
   },
 });
@@ -209,7 +210,7 @@ function recall(chosen) {
 /** A preset file of the command line: kept under its name, and recalled. */
 const readPreset = act(async (file) => {
   const name = file.name.replace(/\.toml$/i, ""), { values, ...more } = store.fromToml(await file.text(), engine.parameters);
-  store.keep(name, values, more);
+  store.keep(engine, name, values, more);
   showPresets();
   recall({ name, values });
 });
@@ -249,7 +250,7 @@ function showPresets() {
     event.preventDefault();
     const given = name.value.trim();
     if (!given) return name.focus();
-    store.keep(given, levels());
+    store.keep(engine, given, levels());
     preset = given;
     say(`Kept as ${given}.`);
     return showPresets();
@@ -739,6 +740,23 @@ showControls();
 mixer.draw(style);
 act(loadShape)();
 
-if ("serviceWorker" in navigator && isSecureContext) {
+if (engine.remote) {
+  document.body.classList.replace("empty", "remote");
+  engine.addEventListener("state", () => {
+    if (engine.name && !engine.playing) spectrogram.dirty = true;
+    document.body.classList.toggle("songs", engine.duration !== null);
+    showTransport();
+    wake();
+  });
+  engine.addEventListener("gone", ({ detail }) => {
+    document.body.classList.add("gone");
+    showTransport();
+    show($("warns"), detail.known ? "Looking for the engine ..." : "The engine lets nobody in without the whole address that rtsep live has told.", []);
+  });
+  engine.addEventListener("back", () => {
+    document.body.classList.remove("gone");
+    $("warns").replaceChildren();
+  });
+} else if ("serviceWorker" in navigator && isSecureContext) {
   navigator.serviceWorker.register("sw.js").then(() => navigator.serviceWorker.controller?.postMessage("keep")).catch(() => {});
 }

@@ -70,7 +70,7 @@ export class Waveform {
   draw(style) {
     const { engine, canvas } = this, { peaks, duration, loop } = engine, position = engine.position ?? 0;
     const at = duration ? position / duration : 0;
-    const state = [canvas.clientWidth, canvas.clientHeight, duration, loop, this.start, style.text, engine.name,
+    const state = [canvas.clientWidth, canvas.clientHeight, duration, loop, this.start, style.text, engine.name, Boolean(peaks),
       Math.round(at * canvas.clientWidth)].join();
     if (state === this.shown) return;
     this.shown = state;
