@@ -158,7 +158,11 @@ def test_levels_and_spectrum_are_those_of_the_engine():
 
 
 def test_a_page_that_stalls_holds_up_nobody():
-    with playing() as (stream, remote), visiting(remote, max_queue=1) as stalled, visiting(remote) as other:
+    with (
+        playing() as (stream, remote),
+        visiting(remote, max_queue=1, close_timeout=0.1) as stalled,
+        visiting(remote) as other,
+    ):
         xruns = stream.lost[0]
         time.sleep(2)  # nobody reads
         stalled.socket.setblocking(True)
