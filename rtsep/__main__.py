@@ -390,6 +390,10 @@ def _hand_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--midi", metavar="NAME", help="listen only to controllers whose names contain NAME")
     parser.add_argument("--midi-channel", type=int, metavar="N", help="listen only to this channel, 1 to 16")
     parser.add_argument("--no-midi", action="store_true", help="listen to no controller")
+    parser.add_argument("--web", action="store_true", help="move it from a page in the browser too")
+    parser.add_argument("--lan", action="store_true", help="the same from a phone: other devices may open the page, by "
+                        "an address that holds a secret")  # fmt: skip
+    parser.add_argument("--port", type=_port, default=8765, help="of the page (default: 8765; 0: any)")
 
 
 def _settings(options: argparse.Namespace, **more: Any) -> Settings:
@@ -471,7 +475,9 @@ def _hands(options: argparse.Namespace, remembered: tuple[str, ...]) -> Any:
     from .hands import Hands
 
     given = {name: value for name in remembered if (value := getattr(options, name)) is not None}
-    return Hands(options.command, given, not options.no_midi, options.midi, options.midi_channel)
+    web = options.port if options.web or options.lan else None
+    midi = not options.no_midi, options.midi, options.midi_channel
+    return Hands(options.command, given, *midi, web=web, lan=options.lan)
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -1,12 +1,14 @@
-"""What moves a run from outside, and what of it is kept: controllers with their bindings, presets, the session."""
+"""What moves a run from outside, and what of it is kept: controllers with their bindings, the page, the session."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rich.console import RenderableType
+
 from .errors import BadInput, Unavailable
-from .live import bindings, controls
+from .live import bindings, code, controls
 from .live.bindings import Bound, Surface
 from .live.controls import Session
 from .live.midi import Message, check_channel
@@ -22,6 +24,7 @@ class Hands:
 
     remembered : what of the command line its session is to bring back
     midi : whether controllers are listened to, those whose names contain `port`, on `channel` (1 to 16; None: on all)
+    web : the port at which the page is served, None for no page; with `lan` it is served to other machines too
 
     Raises `BadInput` for another channel.
     """
@@ -31,22 +34,51 @@ class Hands:
     midi: bool = True
     port: str | None = None
     channel: int | None = None
+    web: int | None = None
+    lan: bool = False
 
     def __post_init__(self) -> None:
         check_channel(self.channel)
 
     @contextmanager
-    def on(self, stream: Stream) -> Iterator[tuple[Session, Midi | None]]:
-        """While the context lasts they move `stream`; the session wants to be ticked."""
-        parameters = stream.engine.parameters
-        with closing(Session(self.command, parameters, self.remembered, tell)) as session:
-            if not self.midi:
-                yield session, None
-                return
-            with controllers(parameters, jack=stream.on_jack, only=self.port, channel=self.channel) as midi:
+    def on(self, stream: Stream, name: str, *, singer: bool = False) -> Iterator["Held"]:
+        """While the context lasts they move `stream`, which plays what the page calls `name`."""
+        parameters, midi, address = stream.engine.parameters, None, None
+        with ExitStack() as stack:
+            session = stack.enter_context(closing(Session(self.command, parameters, self.remembered, tell)))
+            if self.midi:
+                midi = controllers(parameters, jack=stream.on_jack, only=self.port, channel=self.channel)
+                stack.enter_context(midi)
                 for problem in midi.problems:
                     tell(problem)
-                yield session, midi
+            if self.web is not None:
+                from .live.remote import Remote
+
+                remote = Remote(stream, name, port=self.web, lan=self.lan, singer=singer)
+                address = stack.enter_context(remote).address
+                tell(f"the page is at {address} (w shows it again, for a phone to read).")
+            yield Held(session, midi, address, shows_address=self.lan)
+
+
+@dataclass
+class Held:
+    """What moves a run while it lasts: its session, which wants to be ticked, its controllers, its page's address."""
+
+    session: Session
+    midi: Midi | None = None
+    address: str | None = None
+    shows_address: bool = False
+
+    def press(self, key: str) -> bool:
+        """Whether `key` is for the address: w shows it and takes it away, any other takes it away as well."""
+        if self.address is None or not (key == "w" or self.shows_address):
+            return False
+        self.shows_address = not self.shows_address
+        return True
+
+    def view(self, view: Callable[[], RenderableType]) -> RenderableType:
+        """The address while it is shown, else `view`."""
+        return code.picture(self.address) if self.address and self.shows_address else view()
 
 
 def controllers(

@@ -104,7 +104,7 @@ def karaoke(
             record=record,
             force=force,
         ) as stream,
-        hands.on(stream) as (session, _),
+        hands.on(stream, song, singer=voice is not None) as held,
         keys() as pressed,
     ):
         tell(f"{stream.description}. The microphone has no delay of ours. q ends.")
@@ -117,14 +117,14 @@ def karaoke(
 
         def tick(elapsed: float) -> bool:
             evening.listen()
-            session.tick(elapsed)
-            return all([evening.press(key) for key in pressed()])
+            held.session.tick(elapsed)
+            return all([held.press(key) or evening.press(key) for key in pressed()])
 
         watch(
             stream,
             seconds=seconds,
             tick=tick,
-            view=lambda: stage.view(evening.values()),
+            view=lambda: held.view(lambda: stage.view(evening.values())),
             line=lambda: line(evening.values()),
         )
         evening.listen()

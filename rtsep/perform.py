@@ -1,6 +1,7 @@
 """`rtsep live`: what a sound card hears is un-mixed under the hands of a player."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from .engine import Engine
 from .errors import Unavailable
@@ -61,12 +62,14 @@ def perform(
     source: Source | None = None
     if input is None and output == VIRTUAL:
         input = VIRTUAL  # no microphone: the bundled song
+    name = input or "the input"
     if input == VIRTUAL:
+        name = "the bundled song"
         if sample_rate is None:
             sample_rate = 48_000 if output == VIRTUAL else find(output, "output").sample_rate
         source = sum_of(song(sample_rate))
     elif input is not None and is_file(input, output):
-        source = input
+        source, name = input, Path(input).name
     warm_up(tell)
     with (
         open_stream(
@@ -83,20 +86,26 @@ def perform(
             record=record,
             force=force,
         ) as stream,
-        hands.on(stream) as (session, midi),
+        hands.on(stream, name) as held,
         keys() as pressed,
     ):
         sampler = Sampler(stream, tell) if settings.learn or settings.room else None
-        desk = Desk(stream, history=History(engine.parameters), midi=midi)
+        desk = Desk(stream, history=History(engine.parameters), midi=held.midi)
         tell(f"{stream.description}. Ctrl-C ends.")
         if stems_out:
             tell(outputs(engine.stems, engine.channels))
 
         def tick(elapsed: float) -> bool:
-            session.tick(elapsed)
-            return all([desk.press(key) for key in pressed()])
+            held.session.tick(elapsed)
+            return all([held.press(key) or desk.press(key) for key in pressed()])
 
-        watch(stream, seconds=seconds, tick=tick, view=None if plain else desk.view, line=lambda: status(stream))
+        watch(
+            stream,
+            seconds=seconds,
+            tick=tick,
+            view=None if plain else lambda: held.view(desk.view),
+            line=lambda: status(stream),
+        )
     if sampler:
         sampler.wait()
         if sampler.path:

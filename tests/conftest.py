@@ -1,6 +1,7 @@
 """What holds for all tests: in CI nothing skips, and nobody's presets and sessions are touched."""
 
 import os
+import shutil
 
 import pytest
 
@@ -16,3 +17,35 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session", autouse=True)
 def _config(tmp_path_factory):
     os.environ["RTSEP_CONFIG"] = str(tmp_path_factory.mktemp("config"))
+
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser without a window, with a microphone that beeps."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (Debian: apt install chromium chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_script_timeout(120)
+    try:
+        yield driver
+    finally:
+        driver.quit()

@@ -6,7 +6,6 @@ import http.server
 import io
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,18 +21,6 @@ from signals import music
 from rtsep import Engine, Settings, page, separate
 from rtsep.errors import BadInput
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -46,24 +33,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def browser(folder):
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed (Debian: apt install chromium chromium-driver)")
-    from selenium import webdriver
-
+def browser(chromium, folder):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_script_timeout(120)
-    driver.get(f"http://127.0.0.1:{server.server_port}/parameters.json")  # a page of the folder, and nothing else
+    chromium.get(f"http://127.0.0.1:{server.server_port}/parameters.json")  # a page of the folder, and nothing else
     try:
-        yield driver
+        yield chromium
     finally:
-        driver.quit()
         server.shutdown()
         server.server_close()
 

@@ -1,7 +1,10 @@
 """The page before a running stream: who is let in, what it moves, what it is told."""
 
 import json
+import os
 import stat
+import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
@@ -14,6 +17,7 @@ from websockets.sync.client import connect
 
 from rtsep import Engine, Settings, page
 from rtsep.errors import Unavailable
+from rtsep.live import code
 from rtsep.live.remote import Remote
 from rtsep.live.stream import open_stream
 
@@ -191,6 +195,74 @@ def test_the_page_and_the_shape_of_the_song_are_served():
         song = music(4 * RATE, RATE, 2)
         truth = [np.abs(piece).max() for piece in np.split(song, 2000)]
         np.testing.assert_allclose(np.frombuffer(get("peaks"), np.float32), truth, rtol=1e-6)
+
+
+def test_a_phone_can_read_the_address_from_a_small_terminal():
+    address = "http://192.168.178.121:65535/#" + 16 * "x"
+    *lines, below, _ = (text.plain for text in code.picture(address).renderables)
+    assert len(lines) + 2 <= 22 and max(map(len, lines)) < 80 and below == address
+    light = {"█": (0, 0), "▀": (0, 1), "▄": (1, 0), " ": (1, 1)}
+    rows = [[light[sign][half] for sign in line] for line in lines for half in (0, 1)]
+    module = np.array(rows[: len(rows[0])])
+    assert module[:2].sum() == module[:, :2].sum() == 0  # the quiet border
+    finder = np.pad(np.pad(np.ones((3, 3)), 1), 1, constant_values=1)
+    for corner in (module[2:9, 2:9], module[2:9, -9:-2], module[-9:-2, 2:9]):
+        np.testing.assert_array_equal(corner, finder)
+
+
+def test_the_command_line_serves_the_page_and_takes_the_address_away_at_a_key(tmp_path):
+    pytest.importorskip("pty", reason="pseudo terminals are a matter of POSIX")
+    from screen import Terminal
+
+    terminal = Terminal()
+    line = [sys.executable, "-m", "rtsep", "live"]
+    line += ["-i", "virtual", "-o", "virtual", "--lan", "--port", "0", "--no-midi"]
+    ends = dict.fromkeys(("stdin", "stdout", "stderr"), terminal.program)
+    with subprocess.Popen(line, env=os.environ | {"TERM": "xterm-256color", "LANG": "C.UTF-8"}, **ends) as process:
+        try:
+            shown = terminal.wait("any key goes back")
+            (address,) = (line for line in shown if line.startswith("http://"))
+            with urllib.request.urlopen(f"http://127.0.0.1:{address.split(':')[2].split('/')[0]}/") as answer:
+                assert answer.status == 200
+            terminal.press("w")
+            terminal.wait("any key goes back", there=False)
+            terminal.wait("percussive")
+            terminal.press("q")
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            terminal.close()
+
+
+def test_the_page_moves_the_engine_follows_it_and_finds_it_again(chromium):
+    def until(script, seconds=15):
+        end = time.monotonic() + seconds
+        while not chromium.execute_script(f"return {script}"):
+            assert time.monotonic() < end, script
+            time.sleep(0.05)
+
+    fader = "document.querySelector('.strip input[type=range]')"
+    with playing() as (stream, remote):
+        address = remote.address
+        chromium.get(address)
+        until("document.querySelectorAll('.strip').length === 5 && !document.body.classList.contains('gone')")
+        until("document.getElementById('load').textContent.includes('load')")
+        chromium.execute_script(f"{fader}.focus(); {fader}.value = 0; {fader}.dispatchEvent(new Event('input'))")
+        end = time.monotonic() + 5
+        while stream.engine.parameters["percussive.gain_db"].value > -60:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        stream.engine.parameters["percussive.gain_db"] = -6  # another hand
+        until(f"{fader}.getAttribute('aria-valuetext') === 'Drums -6.0 dB'")
+        assert not chromium.execute_script("return document.getElementById('mic').offsetParent")
+    until("document.body.classList.contains('gone')")
+    assert "Looking for the engine" in chromium.find_element("id", "warns").text
+    engine = Engine()
+    engine.parameters["percussive.gain_db"] = -20
+    with playing(engine, port=int(address.split(":")[2].split("/")[0])):
+        until("!document.body.classList.contains('gone')")
+        until(f"{fader}.getAttribute('aria-valuetext') === 'Drums -20.0 dB'")  # with the engine's own values
+        assert chromium.find_element("id", "warns").text == ""
 
 
 def test_the_engine_that_ends_lets_its_pages_go():
