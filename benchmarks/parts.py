@@ -29,9 +29,9 @@ from table import RESULTS, publish, song, spread, write_json
 from rtsep.engine import Engine
 from rtsep.live.sampler import Sampler
 from rtsep.live.stream import Stream
+from rtsep.offline.dictionary import learn
 from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.factorize import METHODS
-from rtsep.offline.learn import learn
 from rtsep.offline.render import separate
 from rtsep.settings import Settings
 from rtsep.templates import KITS, Templates, load

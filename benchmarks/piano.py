@@ -26,7 +26,7 @@ import soxr
 from table import RESULTS, publish, write_json
 
 from rtsep.engine import Engine
-from rtsep.offline.learn import magnitudes
+from rtsep.offline.dictionary import magnitudes
 from rtsep.offline.notes import notes_in
 from rtsep.offline.pitches import learn_pitches, pitches_by_rule
 from rtsep.offline.render import pitch_activations

@@ -18,7 +18,7 @@ import mido
 import numpy as np
 import soundfile
 
-from rtsep.offline.learn import learn
+from rtsep.offline.dictionary import learn
 
 RATE = 48_000
 KITS = {0: "Standard", 8: "Room", 16: "Power", 32: "Jazz", 40: "Brush", 48: "Orchestra"}  # the electronic ones mislead

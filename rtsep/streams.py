@@ -36,6 +36,12 @@ def say(text: str) -> None:
         silence(sys.stdout)
 
 
+def tell(*sentences: str) -> None:
+    """Lines for a person, beside the data on standard output."""
+    for sentence in sentences:
+        print(f"rtsep: {sentence}", file=sys.stderr, flush=True)
+
+
 def silence(stream: TextIO) -> None:
     """From now on nothing of `stream` is heard. What is left in its buffer would fail once more when Python ends."""
     with suppress(OSError, ValueError):

@@ -21,7 +21,7 @@ from rtsep.live.bindings import (
     document,
     load,
 )
-from rtsep.live.midi import Control, Message, Parser
+from rtsep.live.messages import Control, Message, Parser
 from rtsep.parameters import PARAMETERS, Parameters
 
 FADER, PAN, MUTE, KEY = "percussive.gain_db", "melody.pan", "percussive.mute", "key.semitones"

@@ -662,7 +662,8 @@ from rtsep.live.desk import Desk
 from rtsep.live.history import History
 from rtsep.live.keyboard import keys
 from rtsep.live.stream import open_stream
-from rtsep.live.terminal import tell, watch
+from rtsep.live.terminal import watch
+from rtsep.streams import tell
 from rtsep.offline.files import song, sum_of
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 engine = Engine(Settings("live"))

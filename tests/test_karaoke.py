@@ -17,11 +17,11 @@ from signals import Sound, constant, noise, tune
 from studio import PERIOD, RATE, Client, server
 
 from rtsep import STEMS, Engine, Settings, Unavailable
-from rtsep import karaoke as module
 from rtsep.__main__ import main
-from rtsep.karaoke import Karaoke
+from rtsep.commands import karaoke as command
 from rtsep.library import warm_up
 from rtsep.live import devices
+from rtsep.live.evening import Karaoke
 from rtsep.live.singing import Singing
 from rtsep.live.stream import Stream
 from rtsep.offline.files import song
@@ -266,7 +266,7 @@ def test_the_view_holds_what_was_measured():
 
 def test_a_howl_is_said_for_three_seconds(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("rtsep.live.evening.time", SimpleNamespace(monotonic=lambda: now[0]))
     evening = Evening()
     evening.sing(1)
     assert evening.karaoke.values().message == ""
@@ -317,7 +317,7 @@ def test_what_the_command_line_says_reaches_engine_and_evening(karaoke, monkeypa
         seen.update(score=len(stream.engine.state.melody.score))
         return Karaoke(stream, song, **options)
 
-    monkeypatch.setattr(module, "Karaoke", made)
+    monkeypatch.setattr(command, "Karaoke", made)
     soundfile.write("a song.wav", tune(RATE // 4, RATE), RATE)
     given = ["a song.wav", "-o", "virtual", "--seconds", "0.1", "--set", "percussive.mute=on"]
     assert karaoke(*given, "--mic", "none", "--no-duck", "--loop", "--key=-3", "--guide", "-9")[0] == 0
@@ -440,7 +440,7 @@ def cards(monkeypatch):
         raise Opened(device, options["source"], options["microphone"], options["microphone_channel"])
 
     monkeypatch.setattr(devices, "find", find)
-    monkeypatch.setattr(module, "open_stream", opening)
+    monkeypatch.setattr(command, "open_stream", opening)
     return Opened
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rtsep.live.bindings import FORMAT, Surface, load
 from rtsep.live.controls import load_controller
-from rtsep.live.midi import Parser
+from rtsep.live.messages import Parser
 from rtsep.parameters import PARAMETERS, Parameters
 
 MAPS = {Path(file.name).stem: tomllib.loads(file.read_text()) for file in (files("rtsep.live") / "maps").iterdir()}

@@ -9,7 +9,7 @@ from test_engine import EVERY_MODE, engine_for, parted, processed
 from test_parts import bands
 
 from rtsep.dsp import noise
-from rtsep.offline.learn import magnitudes
+from rtsep.offline.dictionary import magnitudes
 from rtsep.settings import ROOM, STEMS
 
 RATE = 16000

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from test_informed import piano
 
+from rtsep.commands.learn import learn_files
 from rtsep.dsp import windows
 from rtsep.errors import BadInput
-from rtsep.learn import learn_files
 from rtsep.offline import pitches as learning
+from rtsep.offline.dictionary import magnitudes
 from rtsep.offline.informed import refined_templates
-from rtsep.offline.learn import magnitudes
 from rtsep.offline.pitches import learn_pitches, pitches_by_rule
 from rtsep.offline.score import Note
 from rtsep.settings import MODES, Settings

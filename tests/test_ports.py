@@ -12,7 +12,7 @@ from studio import server
 from rtsep.errors import BadInput, Unavailable
 from rtsep.live import ports as module
 from rtsep.live.bindings import Binding, Surface
-from rtsep.live.midi import Control, Message
+from rtsep.live.messages import Control, Message
 from rtsep.live.ports import Midi, ports
 from rtsep.parameters import INDEX, Parameters
 

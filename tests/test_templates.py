@@ -13,15 +13,15 @@ import soundfile
 from scipy.optimize import minimize, nnls
 
 from rtsep import Engine, separate
+from rtsep.commands.learn import learn_files
 from rtsep.dsp import stft
 from rtsep.errors import BadInput, Unavailable
-from rtsep.learn import learn_files
 from rtsep.offline import factorize
 from rtsep.offline import learn as learning
 from rtsep.offline.beside import completed, unknown_beside
+from rtsep.offline.dictionary import learn, learn_blind, magnitudes
 from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.factorize import METHODS
-from rtsep.offline.learn import learn, learn_blind, magnitudes
 from rtsep.offline.render import separate_files
 from rtsep.settings import MODES, Settings
 from rtsep.templates import KITS, Templates, check_names, harmonic_templates, load, onset_templates

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import BadInput, unknown
 from ..parameters import SILENCE_DB, Parameter, Parameters, find
 from ..settings import GROUPS, STEMS
-from .midi import Control, Message, Pair, check_channel, encode, parse
+from .messages import Control, Message, Pair, check_channel, encode, parse
 
 FORMAT = 1
 """The version of a controller's document, as TOML files hold it."""

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from ..errors import Unavailable, some
 from ..parameters import Parameters
 from .bindings import Binding, Surface
-from .learning import Learner
-from .midi import Message, Parser
+from .messages import Message, Parser
+from .midi_learn import Learner
 
 OWN = "rtsep"
 """The port of ours that programs connect to."""

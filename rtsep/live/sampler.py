@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..dsp import nmf, noise
 from ..engine import LEARNED, Sound
 from ..errors import BadInput, Unavailable
-from ..offline.learn import SILENT, magnitudes, sounding
+from ..offline.dictionary import SILENT, magnitudes, sounding
 from ..offline.takeout import REACHES, Trial, left_over, moved, templates_of, tried_out
 from ..settings import REST, ROOM
 from ..templates import Spectra, Templates

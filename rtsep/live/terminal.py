@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from ..errors import Unavailable
+from ..streams import tell
 from . import devices
 from .painter import painting
 from .singing import note_name
@@ -19,11 +20,6 @@ _REVIVE_S = 1.0
 _SILENT_S = 3.0
 _TOLD_S = 3.0  # between lines where nothing can be redrawn
 _BAR_DB, _BAR_WIDTH = 60, 30
-
-
-def tell(message: str) -> None:
-    """A line for a person, beside the data on standard output."""
-    print(f"rtsep: {message}", file=sys.stderr, flush=True)
 
 
 def output_device(name: str | None) -> tuple[str | None, float]:

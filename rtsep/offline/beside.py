@@ -16,9 +16,9 @@ import numpy as np
 
 from ..settings import Settings
 from ..templates import Spectra, Templates, unit
+from .dictionary import SILENT, sounding
 from .factorize import Rows, k_means
 from .files import Name, Reader, Sound
-from .learn import SILENT, sounding
 
 _LONGEST_S = 120.0  # of a recording
 _FRAMES, _SPECTRA, _UPDATES, _SEED = 600, 8, 100, 1

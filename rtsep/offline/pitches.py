@@ -14,9 +14,9 @@ import numpy as np
 from ..errors import BadInput
 from ..settings import PITCHED, Settings, Sizes
 from ..templates import PIANO, Spectra, Templates, harmonic_templates
+from .dictionary import Example, loaded
 from .files import Name
 from .informed import refined_templates
-from .learn import Example, loaded
 from .score import Note, note_name, notes_of, pitch_of
 
 # Measured in the mode balanced on 30 s of the two pieces of benchmarks/piano.py, on one piano; frame F by the

@@ -4,8 +4,8 @@ import pytest
 
 from rtsep.errors import BadInput
 from rtsep.live.bindings import Binding
-from rtsep.live.learning import Learner
-from rtsep.live.midi import Control, Message, Parser
+from rtsep.live.messages import Control, Message, Parser
+from rtsep.live.midi_learn import Learner
 from rtsep.parameters import PARAMETERS
 
 FADER, MUTE = "percussive.gain_db", "percussive.mute"

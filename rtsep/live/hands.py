@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from rich.console import RenderableType
 
-from .errors import BadInput, Unavailable
-from .live import bindings, code, controls
-from .live.bindings import Bound, Surface
-from .live.controls import Session
-from .live.midi import Message, check_channel
-from .live.ports import Midi
-from .live.stream import Stream
-from .live.terminal import tell
-from .parameters import Parameters
+from ..errors import BadInput, Unavailable
+from ..parameters import Parameters
+from ..streams import tell
+from . import bindings, code, controls
+from .bindings import Bound, Surface
+from .controls import Session
+from .messages import Message, check_channel
+from .ports import Midi
+from .stream import Stream
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Hands:
                 for problem in midi.problems:
                     tell(problem)
             if self.web is not None:
-                from .live.remote import Remote
+                from .remote import Remote
 
                 remote = Remote(stream, name, port=self.web, lan=self.lan, singer=singer)
                 address = stack.enter_context(remote).address

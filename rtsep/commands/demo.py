@@ -1,19 +1,37 @@
-"""The demo: the bundled song through the live engine, and what came of it as sound, figures and a picture."""
+"""`rtsep demo`: the bundled song through the live engine, and what came of it as sound, figures and a picture."""
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from .engine import Engine, Sound
-from .library import warm_up
-from .live.stream import Stream, open_stream
-from .live.terminal import faders, output_device, status, summary, tell, watch
-from .offline.evaluate import si_sdr
-from .offline.files import Writer, load, song, sum_of
-from .settings import GROUPS, STEMS, Settings
+from ..engine import Engine, Sound
+from ..library import warm_up
+from ..live.stream import Stream, open_stream
+from ..live.terminal import faders, output_device, status, summary, watch
+from ..offline.evaluate import si_sdr
+from ..offline.files import Writer, load, song, sum_of
+from ..settings import GROUPS, STEMS, Settings
+from ..streams import tell
+from .options import engine_options, positive, settings_of, values_of
 
 _DRUMS_FADE_AT_S = 10.7  # the second phrase: from here on the band plays without its drummer
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("-o", "--output", metavar="DEV", help="sound device (default: the system's, else virtual)")
+    parser.add_argument("-d", "--folder", default="rtsep-demo", help="where to write (default: rtsep-demo)")
+    parser.add_argument("--seconds", type=positive, metavar="N", help="stop after N seconds")
+    engine_options(parser, "balanced")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    settings = settings_of(options)
+    assignments = values_of(options, settings)
+    demo(settings, assignments, options.output, options.folder, options.seconds)
 
 
 def demo(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rtsep import midi
+from rtsep.commands import midi
 from rtsep.errors import BadInput, Unavailable
-from rtsep.hands import Hands, controllers, read
 from rtsep.live import controls
 from rtsep.live.bindings import Binding, default_bindings
+from rtsep.live.hands import Hands, controllers, read
 from rtsep.parameters import INDEX, Parameters
 
 KORG = "nanoKONTROL2:nanoKONTROL2 nanoKONTROL2 _ CTRL"
@@ -189,7 +189,7 @@ def test_what_was_learned_and_could_not_be_kept_is_an_error(monkeypatch, capsys,
         def learn(self, parameter, changes=None, add=False):
             self.learn_status, self.learn_error = str(error or "cc 7 moves it."), error
 
-    monkeypatch.setattr("rtsep.hands.Midi", Taught)
+    monkeypatch.setattr("rtsep.live.hands.Midi", Taught)
     if error:
         with pytest.raises(type(error), match=str(error)):
             midi.learn(GAIN, {}, jack=False, port=None, add=False)

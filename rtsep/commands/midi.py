@@ -1,20 +1,107 @@
-"""The commands of `rtsep midi`."""
+"""`rtsep midi`: what the controls of MIDI controllers do."""
 
+import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import BadInput, Unavailable, some, unknown
-from .hands import controllers, keep, read
-from .live import controls, ports
-from .live.bindings import Binding, Surface
-from .live.midi import Message
-from .live.ports import Midi
-from .live.terminal import tell
-from .parameters import INDEX, PARAMETERS, Parameters, find
+from ..errors import BadInput, Unavailable, some, unknown
+from ..live import controls, ports
+from ..live.bindings import KINDS, TAKEOVERS, Binding, Surface
+from ..live.hands import controllers, keep, read
+from ..live.messages import Message
+from ..live.ports import Midi
+from ..parameters import INDEX, PARAMETERS, Parameters, checked, find
+from ..streams import tell
+from .options import positive
 
 _TURN_S = 0.05
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    commands = parser.add_subparsers(dest="what", required=True, metavar="COMMAND")
+
+    def command(name: str, help: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help)
+        added.add_argument("--jack", action="store_true", help="look on the JACK server too")
+        if name != "list":
+            whole = name in ("bind", "forget", "feedback", "map")
+            added.add_argument(
+                "--port",
+                metavar="NAME",
+                required=whole,
+                help="part of the controller's name, as 'midi list' shows it",
+            )
+        added.set_defaults(run=run)
+        return added
+
+    def bind_options(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--takeover", metavar="T", help=f"{', '.join(TAKEOVERS)}")
+        added.add_argument("--low", metavar="VALUE", help="the parameter's value at the bottom")
+        added.add_argument("--high", metavar="VALUE", help="the parameter's value at the top")
+        added.add_argument("--invert", action="store_true", help="turn it round")
+        added.add_argument("--add", action="store_true", help="leave to the control what it does already")
+
+    command("list", "list the ports", _list)
+    monitor = command("monitor", "print what arrives", _monitor)
+    monitor.add_argument("--channel", type=int, metavar="N", help="this channel alone")
+    monitor.add_argument("--seconds", type=positive, metavar="N", help="stop after N seconds")
+    learn = command("learn", "bind the control that is moved next", _learn)
+    learn.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
+    bind_options(learn)
+    bind = command("bind", "bind a control by its number", _bind)
+    bind.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
+    bind.add_argument("control", metavar="CONTROL", help="'cc 7', 'note 36', 'nrpn 1000', 'rpn 0' or 'bend'")
+    bind.add_argument("--channel", type=int, metavar="N", help="on this channel alone")
+    bind.add_argument("--kind", metavar="K", help=f"{', '.join(KINDS)}")
+    bind.add_argument("--bits", type=int, metavar="N", help="14 for a pair of control changes")
+    bind_options(bind)
+    forget = command("forget", "forget the controls of a parameter", _forget)
+    forget.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
+    feedback = command("feedback", "let motor faders, rings and lights follow the values, or not", _feedback)
+    feedback.add_argument("on", choices=("on", "off"))
+    command("map", "show what each control does", _map)
+
+
+def _list(options: argparse.Namespace) -> None:
+    list_ports(options.jack)
+
+
+def _monitor(options: argparse.Namespace) -> None:
+    monitor(options.jack, options.port, options.channel, options.seconds)
+
+
+def _learn(options: argparse.Namespace) -> None:
+    parameter = meant(options.parameter)
+    learn(parameter, _changes(options, parameter), jack=options.jack, port=options.port, add=options.add)
+
+
+def _bind(options: argparse.Namespace) -> None:
+    parameter, at = meant(options.parameter), {"jack": options.jack, "port": options.port}
+    bind(parameter, options.control, _changes(options, parameter), add=options.add, **at)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    forget(options.parameter, jack=options.jack, port=options.port)
+
+
+def _feedback(options: argparse.Namespace) -> None:
+    feedback(options.on == "on", jack=options.jack, port=options.port)
+
+
+def _map(options: argparse.Namespace) -> None:
+    show(jack=options.jack, port=options.port)
+
+
+def _changes(options: argparse.Namespace, parameter: str) -> dict[str, Any]:
+    """The fields of a binding of `parameter` that are given on the command line."""
+    check = checked(parameter).check
+    ends = {name: check(value) for name in ("low", "high") if (value := getattr(options, name)) is not None}
+    fields = ("takeover", "kind", "bits", "channel")
+    given = {name: value for name in fields if (value := getattr(options, name, None)) is not None}
+    return given | ends | ({"invert": True} if options.invert else {})
 
 
 def list_ports(jack: bool) -> None:

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from ..parameters import SILENCE_DB, checked
 from .bindings import Binding
-from .midi import Control, Message
+from .messages import Control, Message
 
 _RESTS_S = 0.4
 _TAP_S = 0.5  # a button that sends its release sooner is no latching one

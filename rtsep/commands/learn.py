@@ -1,5 +1,6 @@
 """`rtsep learn`: recordings of parts become a file of templates."""
 
+import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -8,16 +9,59 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import BadInput, unknown
-from .live.terminal import tell
-from .offline import files
-from .offline.beside import unknown_beside
-from .offline.factorize import METHODS
-from .offline.learn import SILENT, Example, learn, learn_blind
-from .offline.pitches import learn_pitches
-from .settings import REST, Settings
+from ..errors import BadInput, unknown
+from ..offline import files
+from ..offline.beside import unknown_beside
+from ..offline.dictionary import SILENT, Example, learn, learn_blind
+from ..offline.factorize import METHODS
+from ..offline.pitches import learn_pitches
+from ..settings import MODES, REST, Settings
+from ..streams import tell
 
 _EXCERPT = re.compile(r"(.+)@([\d:.]+)-([\d:.]+)")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.description = (
+        "Learn what parts sound like, from recordings of each alone or from a mix; --templates uses it."
+    )
+    parser.add_argument(
+        "recordings",
+        nargs="+",
+        metavar="PART=FILE",
+        help="a part alone, a part may have "
+        "several; PART=FILE@12-14 for its seconds 12 to 14; rest=FILE for what sounds beside them in a mix",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
+    parser.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
+                        "(default with --score, or a single part)")  # fmt: skip
+    parser.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 4)")
+    parser.add_argument("--method", metavar="M", help="for parts alone: k-means (default), nmf, spa, snpa, xray or "
+                        "autoencoder")  # fmt: skip
+    parser.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
+    parser.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
+                        "instrument from pieces and their scores, one for each in order")  # fmt: skip
+    parser.add_argument("--split-at", metavar="PITCH", help="with --score: two parts, the upper from PITCH (as in C4)")
+    parser.add_argument("--mode", default="balanced", metavar="M", help=f"{', '.join(MODES)} (default: balanced)")
+    parser.add_argument("--force", action="store_true", help="replace a file that exists")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    settings = Settings(options.mode)
+    learn_files(
+        options.recordings,
+        options.output,
+        settings=settings,
+        components=options.components,
+        method=options.method,
+        parts=options.parts,
+        scores=options.score,
+        split_at=options.split_at,
+        splits=options.splits,
+        force=options.force,
+    )
 
 
 def learn_files(
@@ -44,7 +88,7 @@ def learn_files(
 
     With a number of `parts` there is one recording without a name, a mix that is taken apart into "1", "2", ...
     With `scores` the recordings are pieces of one instrument, written name=file, each with its score; `split_at` makes
-    two parts of it. Other parameters and errors as of `rtsep.offline.learn.learn` and
+    two parts of it. Other parameters and errors as of `rtsep.offline.dictionary.learn` and
     `rtsep.offline.pitches.learn_pitches`; `force` replaces a file that is there. They split the mix by default if there
     is a score or a rest. A `method` (by default k-means) is for recordings of parts alone.
     """

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtsep.errors import BadInput
-from rtsep.live.midi import Control, Message, Pair, Parser, encode, parse
+from rtsep.live.messages import Control, Message, Pair, Parser, encode, parse
 
 NULL = "B0 65 7F 64 7F"
 

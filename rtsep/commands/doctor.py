@@ -1,5 +1,6 @@
-"""What a machine has and can do: devices, versions, the null test, the cost of a hop, and the risks in words."""
+"""`rtsep doctor`: what a machine has and can do, versions, the null test, the cost of a hop, and the risks in words."""
 
+import argparse
 import json
 import os
 import platform
@@ -10,33 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Engine
-from .errors import Unavailable
-from .library import cache_folder, place, warm_up
-from .live.devices import devices, portaudio
-from .live.ports import ports
-from .settings import MODES, Settings
+from ..engine import Engine
+from ..errors import Unavailable
+from ..library import cache_folder, place, warm_up
+from ..live.devices import devices, portaudio
+from ..live.ports import ports
+from ..settings import MODES, Settings
 
 _PACKAGES = ("rtsep", "numpy", "numba", "sounddevice", "soundfile", "soxr")
 _MIDI_LIBRARIES = ("python-rtmidi", "supriya-midi")
 
 
-def print_devices(as_json: bool = False) -> None:
-    """List the sound devices."""
-    found = devices()
-    if as_json:
-        print(json.dumps([device._asdict() for device in found], indent=2))
-        return
-    for device in found:
-        print(
-            f"{device.number:3}  {device.name}  ({device.host}; {device.inputs} in, {device.outputs} out, "
-            f"{device.sample_rate:g} Hz)"
-        )
-    print("     virtual  (built in: the bundled song at the pace of a sound card; needs no hardware)")
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=run)
 
 
-def doctor(as_json: bool = False) -> None:
+def run(options: argparse.Namespace) -> None:
     """Examine this machine and print what was found."""
+    as_json = options.json
     warm_up()
     report: dict[str, Any] = {
         "python": platform.python_version(),

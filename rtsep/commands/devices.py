@@ -1,0 +1,26 @@
+"""`rtsep devices`: the sound devices."""
+
+import argparse
+import json
+
+from ..live.devices import devices
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """List the sound devices."""
+    found = devices()
+    if options.json:
+        print(json.dumps([device._asdict() for device in found], indent=2))
+        return
+    for device in found:
+        print(
+            f"{device.number:3}  {device.name}  ({device.host}; {device.inputs} in, {device.outputs} out, "
+            f"{device.sample_rate:g} Hz)"
+        )
+    print("     virtual  (built in: the bundled song at the pace of a sound card; needs no hardware)")

@@ -1,0 +1,144 @@
+"""Options that several commands share, and what they make of them.
+
+A preset or a session may know more stems than there are; what is typed with --set must be right.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from ..idle import idle_for_now, refuse_idle
+from ..live.controls import PRESETS, load_session, preset
+from ..parameters import PARAMETERS, Parameter, find
+from ..settings import MODES, Settings
+from ..streams import tell
+
+if TYPE_CHECKING:
+    pass
+
+SCORE_HELP = "where the song's melody lies: MIDI, CSV, MusicXML (.musicxml, .mxl) or a song for UltraStar (.txt)"
+
+RAW: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
+def _described(parameter: Parameter) -> str:
+    return f"  {parameter.id:22} {parameter.range_text()} (default {parameter.format(parameter.default)})"
+
+
+PARAMETER_HELP = (
+    "parameters for --set (live, limiter is on; masks, bias and exponent start where the mode puts them):\n"
+    + "\n".join(_described(parameter) for parameter in PARAMETERS.values())
+)
+
+
+def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
+    parser.add_argument("--mode", metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
+    parser.add_argument("--templates", metavar="FILE", help="split a stem by what 'rtsep learn' has learned; 'drums' "
+                        "and 'piano' are kits that come along")  # fmt: skip
+    parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
+                        "learned)")  # fmt: skip
+    parser.add_argument("--networks", metavar="FILE", help="networks that you trained, in place of ours")
+    parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
+    parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
+    parser.set_defaults(default_mode=mode)
+
+
+def hand_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", action="store_true", help="go on with the levels and options of the last time")
+    parser.add_argument("--midi", metavar="NAME", help="listen only to controllers whose names contain NAME")
+    parser.add_argument("--midi-channel", type=int, metavar="N", help="listen only to this channel, 1 to 16")
+    parser.add_argument("--no-midi", action="store_true", help="listen to no controller")
+    parser.add_argument("--web", action="store_true", help="move it from a page in the browser too")
+    parser.add_argument("--lan", action="store_true", help="the same from a phone: other devices may open the page, by "
+                        "an address that holds a secret")  # fmt: skip
+    parser.add_argument("--port", type=port, default=8765, help="of the page (default: 8765; 0: any)")
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be a number from 0 to 65535.")
+    return int(text)
+
+
+def settings_of(options: argparse.Namespace, **more: Any) -> Settings:
+    if options.templates is not None:
+        from ..templates import named
+
+        templates = named(options.templates)
+        if options.splits == "mix" and not templates.pitches:
+            templates = templates.with_rest()  # or what was not learned goes to the part that it is most like
+        more["templates"] = replace(templates, splits=options.splits or templates.splits)
+    elif options.splits is not None:
+        raise BadInput(f"--splits {options.splits} says what --templates split: name a template file too.")
+    return Settings(options.mode or options.default_mode, networks=options.networks, **more)
+
+
+def values_of(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
+    """What --preset and --set say: values by the ids of parameters, those of --set unchecked."""
+    return there(recalled(options), settings) | chosen(options, settings)
+
+
+def chosen(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
+    """The values of --set; refuses those that would do nothing, and warns of those that do nothing yet."""
+    chosen = pairs(options.set)
+    for id, value in chosen.items():
+        if (info := find(id)) is not None:
+            info.check(value)
+    sings = options.command == "karaoke" and options.mic != "none"
+    refuse_idle(chosen, settings, singer=sings)
+    tell(*idle_for_now(chosen, settings, limiter=options.command in ("live", "karaoke")))
+    return chosen
+
+
+def recalled(options: argparse.Namespace) -> dict[str, float | str]:
+    """The values of --preset."""
+    if options.preset is None:
+        return {}
+    recalled = preset(options.preset)
+    tell(*recalled.warnings)
+    return dict(recalled.values)
+
+
+def there(values: Mapping[str, float | str], settings: Settings) -> dict[str, float | str]:
+    """Those of the stems that there are: templates may have brought others."""
+    return {id: value for id, value in values.items() if id in PARAMETERS or id.rpartition(".")[0] in settings.stems}
+
+
+def pairs(texts: list[str]) -> dict[str, float | str]:
+    pairs: dict[str, float | str] = {}
+    for text in texts:
+        id, equals, value = (part.strip() for part in text.partition("="))
+        pairs[id] = value
+        if not equals:
+            raise BadInput(f"--set {text}: write it as ID=VALUE, as in --set percussive.gain_db=-12.")
+    return pairs
+
+
+def resume(options: argparse.Namespace, remembered: tuple[str, ...]) -> dict[str, float | str]:
+    """With --resume, the values of the last time; what is `remembered` of its options is set where none is given."""
+    if not options.resume:
+        return {}
+    values, settings, warnings = load_session(options.command)
+    tell(*warnings)
+    for name in remembered:
+        if getattr(options, name) is None:
+            setattr(options, name, settings.get(name))
+    return dict(values)
+
+
+def hands_of(options: argparse.Namespace, remembered: tuple[str, ...]) -> Any:
+    from ..live.hands import Hands
+
+    given = {name: value for name in remembered if (value := getattr(options, name)) is not None}
+    web = options.port if options.web or options.lan else None
+    midi = not options.no_midi, options.midi, options.midi_channel
+    return Hands(options.command, given, *midi, web=web, lan=options.lan)
