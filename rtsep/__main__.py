@@ -17,6 +17,7 @@ from typing import Any
 
 from . import __version__, streams
 from .commands import COMMANDS
+from .commands.options import parameters_help
 from .errors import BadInput, Unavailable, unknown
 from .streams import tell
 
@@ -113,6 +114,7 @@ def parser(names: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
         epilog="Start with: rtsep demo",
     )
     whole.add_argument("--version", action="version", version=f"rtsep {__version__}")
+    parameters_help(whole)
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help)

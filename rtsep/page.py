@@ -8,9 +8,8 @@ be told how.
 
 import gzip
 import json
-import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +28,7 @@ from .idle import why_idle
 from .kernel import leaves, words
 from .live.controls import PRESETS, Preset, preset, presets
 from .offline import files
-from .parameters import SILENCE_DB
+from .parameters import SILENCE_DB, plain
 from .settings import Settings
 
 MODES = ("live", "balanced", "quality")
@@ -188,8 +187,3 @@ def _mode(engine: Engine) -> dict[str, Any]:
         "latency_ms": engine.latency / engine.sample_rate * 1e3,
         "defaults": plain(changed),
     }
-
-
-def plain(values: Mapping[str, float]) -> dict[str, float | str]:
-    """Values as JSON can say them."""
-    return {id: value if math.isfinite(value) else "-inf" for id, value in values.items()}

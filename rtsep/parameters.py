@@ -35,6 +35,7 @@ class Parameter:
     unit: str = ""  # "dB", "Hz", "semitones", "" (a plain number), "switch" or "choice"
     step: float = 0.0  # 0: continuous
     choices: tuple[str, ...] = ()
+    effect: str = ""  # what one hears when it is turned up or on
 
     def check(self, value: Any) -> float:
         """`value` (a number, or a text for `parse`) as a number of this parameter, or `BadInput`."""
@@ -115,56 +116,87 @@ class Parameter:
         return value
 
 
-def _fader(id: str, name: str) -> Parameter:
-    return Parameter(id, name, SILENCE_DB, 12, 0, "dB")
+def _fader(id: str, name: str, effect: str) -> Parameter:
+    return Parameter(id, name, SILENCE_DB, 12, 0, "dB", effect=effect)
 
 
-def _switch(id: str, name: str) -> Parameter:
-    return Parameter(id, name, 0, 1, 0, "switch", 1, ("off", "on"))
+def _switch(id: str, name: str, effect: str) -> Parameter:
+    return Parameter(id, name, 0, 1, 0, "switch", 1, ("off", "on"), effect)
+
+
+# What one hears of a stem.
+_SOUNDS = {
+    "percussive": "Drums and all that strikes",
+    "melody": "The lead, most often the voice",
+    "harmony": "Bass and chords",
+    "residual": "What is left: breath, noise, room",
+    "harmonic": "All that has a pitch",
+    "accompaniment": "All but the lead",
+}
 
 
 def faders(stem: str) -> Iterator[Parameter]:
     """The parameters that every stem and group has."""
-    yield _fader(f"{stem}.gain_db", f"{stem} level")
-    yield _switch(f"{stem}.mute", f"{stem} mute")
-    yield _switch(f"{stem}.solo", f"{stem} solo")
+    sound = _SOUNDS.get(stem, stem)
+    yield _fader(f"{stem}.gain_db", f"{stem} level", f"{sound}: louder.")
+    yield _switch(f"{stem}.mute", f"{stem} mute", f"{sound}: silent.")
+    yield _switch(f"{stem}.solo", f"{stem} solo", f"{sound}: heard alone, with all else that is solo.")
 
 
 def learning(stem: str) -> Parameter:
     """The switch that is on while a stem is being learned."""
-    return _switch(f"{stem}.learn", f"learn {stem}")
+    return _switch(f"{stem}.learn", f"learn {stem}", f"What sounds now is learned as {stem}, until it is off again.")
 
 
 def _table() -> Iterator[Parameter]:
     for stem in (*STEMS, *GROUPS):
         yield from faders(stem)
-    yield _fader("output.gain_db", "output level")
-    yield _switch("output.mute", "output mute")
-    yield _switch("bypass", "bypass")
-    yield _switch("limiter", "output limiter")
-    yield Parameter("limiter.ceiling_db", "limiter ceiling", -24, 0, -1, "dB")
-    yield Parameter("masks", "how the masks are found", 0, 1, 1, "choice", 1, ("classic", "learned"))
-    yield Parameter("hpss.bias", "bias to harmonic", 0.25, 8, 2)
-    yield Parameter("hpss.separation", "separation factor", 1, 10, 1)
-    yield Parameter("hpss.exponent", "mask exponent", 0.25, 8, 1.5, step=0.25)
-    yield Parameter("hpss.mask", "mask kind", 0, 1, 0, "choice", 1, ("soft", "binary"))
-    yield Parameter("melody.low_hz", "lowest pitch of the melody", 55, 1760, 80, "Hz")
-    yield Parameter("melody.high_hz", "highest pitch of the melody", 55, 1760, 1100, "Hz")
-    yield Parameter("melody.pan", "place of the melody in the stereo image", -1, 1, 0)
-    yield Parameter("melody.pan_width", "width of that place", 0.05, 2, 2)
-    yield Parameter("melody.lead", "who leads, for learned masks", 0, 1, 1, "choice", 1, ("voice", "any"))
-    yield _switch("melody.duck", "rest of the melody while a singer is on pitch")
-    yield Parameter("templates.solver", "solver of the templates", 0, 3, 0, "choice", 1, _SOLVERS)
-    yield Parameter("templates.sweeps", "updates in a frame", 1, 20, 2, step=1)
-    yield Parameter("templates.sparsity", "sparsity of the templates", 0, 1, 0)
-    yield Parameter("templates.smoothness", "smoothness of the templates", 0, 10, 0)
-    yield Parameter("templates.exponent", "mask exponent of the templates", 0.25, 8, 2, step=0.25)
-    yield Parameter("key.semitones", "key", -12, 12, 0, "semitones", step=1)
-    yield _fader("microphone.gain_db", "microphone level")
-    yield _switch("microphone.mute", "microphone mute")
-    yield Parameter("microphone.high_pass_hz", "microphone high-pass", 20, 400, 80, "Hz")
-    yield Parameter("microphone.gate_db", "microphone gate", SILENCE_DB, 0, -55, "dB")
-    yield Parameter("microphone.reverb_db", "microphone reverb", SILENCE_DB, 12, -20, "dB")
+    yield _fader("output.gain_db", "output level", "All is louder.")
+    yield _switch("output.mute", "output mute", "All is silent, the microphone too.")
+    yield _switch("bypass", "bypass", "The input is heard as it is, as late as the mix.")
+    yield _switch("limiter", "output limiter", "What would be too loud is turned down, without distortion.")
+    ceiling = "Peaks may be louder."
+    yield Parameter("limiter.ceiling_db", "limiter ceiling", -24, 0, -1, "dB", effect=ceiling)
+    learned = "Learned: stems are cleaner. Classic: a third of the work, and rougher."
+    yield Parameter("masks", "how the masks are found", 0, 1, 1, "choice", 1, ("classic", "learned"), learned)
+    bias = "Classic masks give more to what has a pitch, and less to the drums."
+    yield Parameter("hpss.bias", "bias to harmonic", 0.25, 8, 2, effect=bias)
+    separation = "Classic masks: stems are purer, and more goes to the residual."
+    yield Parameter("hpss.separation", "separation factor", 1, 10, 1, effect=separation)
+    exponent = "Classic masks: stems leak less into each other, and sound harder."
+    yield Parameter("hpss.exponent", "mask exponent", 0.25, 8, 1.5, step=0.25, effect=exponent)
+    kind = "Binary: the least leaks, and single tones ring. Soft sounds smoother."
+    yield Parameter("hpss.mask", "mask kind", 0, 1, 0, "choice", 1, ("soft", "binary"), kind)
+    low, high = "Lower leads are no longer followed.", "Higher leads are followed."
+    yield Parameter("melody.low_hz", "lowest pitch of the melody", 55, 1760, 80, "Hz", effect=low)
+    yield Parameter("melody.high_hz", "highest pitch of the melody", 55, 1760, 1100, "Hz", effect=high)
+    place = "The lead is looked for further to the right."
+    yield Parameter("melody.pan", "place of the melody in the stereo image", -1, 1, 0, effect=place)
+    width = "More of the stereo image counts as that place; 2 is all of it."
+    yield Parameter("melody.pan_width", "width of that place", 0.05, 2, 2, effect=width)
+    lead = "Voice: instruments that play a tune stay in the harmony. Any: they lead too."
+    yield Parameter("melody.lead", "who leads, for learned masks", 0, 1, 1, "choice", 1, ("voice", "any"), lead)
+    duck = "The lead is silent. Karaoke turns this on while the singer is on pitch."
+    yield _switch("melody.duck", "rest of the melody while a singer is on pitch", duck)
+    solver = "How templates are fitted to the sound: descent is the quickest to settle."
+    yield Parameter("templates.solver", "solver of the templates", 0, 3, 0, "choice", 1, _SOLVERS, solver)
+    sweeps = "Parts follow the sound faster and part better, for more work."
+    yield Parameter("templates.sweeps", "updates in a frame", 1, 20, 2, step=1, effect=sweeps)
+    sparsity = "Fewer parts sound at a time; weak ones vanish."
+    yield Parameter("templates.sparsity", "sparsity of the templates", 0, 1, 0, effect=sparsity)
+    smoothness = "Parts change more slowly: they flutter less, and their attacks blur."
+    yield Parameter("templates.smoothness", "smoothness of the templates", 0, 10, 0, effect=smoothness)
+    sharpness = "Parts leak less into each other, and sound harder."
+    yield Parameter("templates.exponent", "mask exponent of the templates", 0.25, 8, 2, step=0.25, effect=sharpness)
+    yield Parameter("key.semitones", "key", -12, 12, 0, "semitones", step=1, effect="The song sounds higher.")
+    yield _fader("microphone.gain_db", "microphone level", "The singer is louder.")
+    yield _switch("microphone.mute", "microphone mute", "The singer is silent.")
+    rumble = "More of the low is taken off the microphone: less rumble, a thinner voice."
+    yield Parameter("microphone.high_pass_hz", "microphone high-pass", 20, 400, 80, "Hz", effect=rumble)
+    gate = "The microphone opens for loud sound only: less room and hiss between words."
+    yield Parameter("microphone.gate_db", "microphone gate", SILENCE_DB, 0, -55, "dB", effect=gate)
+    reverb = "More room around the singer."
+    yield Parameter("microphone.reverb_db", "microphone reverb", SILENCE_DB, 12, -20, "dB", effect=reverb)
 
 
 PARAMETERS: dict[str, Parameter] = {parameter.id: parameter for parameter in _table()}
@@ -194,6 +226,11 @@ def checked(id: str) -> Parameter:
     if info is None:
         raise unknown("parameter", id, PARAMETERS)
     return info
+
+
+def plain(values: Mapping[str, float]) -> dict[str, float | str]:
+    """Values by id as JSON can say them: silence is "-inf", which is understood wherever values are taken."""
+    return {id: value if math.isfinite(value) else "-inf" for id, value in values.items()}
 
 
 Told = Callable[[Mapping[str, float], str], object]

@@ -17,9 +17,11 @@ import soundfile
 from signals import music
 
 from rtsep import STEMS, separate
+from rtsep.commands import COMMANDS
 from rtsep.library import warm_up
 from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.score import notes_of
+from rtsep.parameters import PARAMETERS
 
 RATE = 48_000
 
@@ -275,7 +277,7 @@ def test_separate_passes_raw_sound_through_a_pipe(tmp_path):
 def test_the_doctor_finds_the_null_test_exact_and_speaks_json():
     doctor = json.loads(rtsep("doctor", "--json").stdout)
     assert {mode["null"] for mode in doctor["modes"].values()} == {"exact"}
-    assert {"python", "packages", "portaudio", "devices", "cache folder", "risks"} <= set(doctor)
+    assert {"python", "packages", "portaudio", "devices", "folders", "risks"} <= set(doctor)
     assert {"midi library", "midi ports"} <= set(doctor)
 
 
@@ -672,3 +674,32 @@ def test_the_package_names_its_version_everywhere_alike():
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
     version = re.search(r'^version = "(.*)"', text, re.MULTILINE)[1]
     assert rtsep("--version").stdout == f"rtsep {version}\n"
+
+
+def test_each_parameter_says_what_one_hears():
+    for line in (["--help-parameters"], ["live", "--help-parameters"]):
+        result = rtsep(*line)
+        assert result.returncode == 0 and result.stderr == ""
+        for id, parameter in PARAMETERS.items():
+            assert f"\n{id}  " in result.stdout
+            assert parameter.effect.endswith(".") and f"    {parameter.effect}\n" in result.stdout
+
+
+def test_what_is_listed_can_be_had_as_json(config):
+    presets = json.loads(rtsep("preset", "list", "--json").stdout)
+    assert {"name": "karaoke", "program": 1, "bank": 0, "shipped": True} in presets
+    assert json.loads(rtsep("preset", "show", "karaoke", "--json").stdout)["melody.gain_db"] == -18
+    rtsep("midi", "bind", "melody", "cc 7", "--port", "Mine")
+    shown = json.loads(rtsep("midi", "map", "--port", "Mine", "--json").stdout)
+    assert {"control": "cc 7", "parameter": "melody.gain_db"}.items() <= shown["binding"][0].items()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_fits_a_screen(command):
+    result = subprocess.run(
+        [sys.executable, "-m", "rtsep", command, "--help"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "120"},
+    )
+    assert len(result.stdout.splitlines()) <= 50

@@ -1,5 +1,7 @@
 """The commands of `rtsep midi`: a part of a name means one controller, and what is bound is what is read."""
 
+import json
+
 import pytest
 
 from rtsep.commands import midi
@@ -242,3 +244,11 @@ def test_a_preset_that_a_program_recalls_is_named(config, capsys):
     surface._recall(0, 5)
     surface._recall(0, 99)
     assert names == ["quiet"] and running._parameters["output.gain_db"].value == -20
+
+
+def test_ports_are_listed_for_people_and_as_json(plugged, capsys):
+    plugged(KORG)
+    midi.list_ports(jack=False)
+    assert capsys.readouterr().out == f"{KORG}  (in and out)\n"
+    midi.list_ports(jack=False, as_json=True)
+    assert json.loads(capsys.readouterr().out) == [{"name": KORG, "in": True, "out": True}]

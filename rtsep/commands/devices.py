@@ -4,11 +4,12 @@ import argparse
 import json
 
 from ..live.devices import devices
+from .options import json_too
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    json_too(parser)
     parser.set_defaults(run=run)
 
 

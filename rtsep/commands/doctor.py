@@ -14,9 +14,11 @@ import numpy as np
 from ..engine import Engine
 from ..errors import Unavailable
 from ..library import cache_folder, place, warm_up
+from ..live.controls import folder
 from ..live.devices import devices, portaudio
 from ..live.ports import ports
 from ..settings import MODES, Settings
+from .options import json_too
 
 _PACKAGES = ("rtsep", "numpy", "numba", "sounddevice", "soundfile", "soxr")
 _MIDI_LIBRARIES = ("python-rtmidi", "supriya-midi")
@@ -24,7 +26,7 @@ _MIDI_LIBRARIES = ("python-rtmidi", "supriya-midi")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    json_too(parser)
     parser.set_defaults(run=run)
 
 
@@ -38,7 +40,10 @@ def run(options: argparse.Namespace) -> None:
         "packages": {name: _version(name) for name in _PACKAGES},
         "midi library": next((f"{name} {_version(name)}" for name in _MIDI_LIBRARIES if _version(name)), "none"),
         "library": str(place()),
-        "cache folder": str(cache_folder()),
+        "folders": {
+            "cache": str(cache_folder()),
+            "settings": f"{folder()}, with presets, controllers and the last session",
+        },
         "modes": {mode: _examine(mode) for mode in MODES},
     }
     try:

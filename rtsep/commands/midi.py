@@ -1,6 +1,7 @@
 """`rtsep midi`: what the controls of MIDI controllers do."""
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,13 +9,13 @@ from typing import Any
 
 from ..errors import BadInput, Unavailable, some, unknown
 from ..live import controls, ports
-from ..live.bindings import KINDS, TAKEOVERS, Binding, Surface
+from ..live.bindings import KINDS, TAKEOVERS, Binding, Surface, document
 from ..live.hands import controllers, keep, read
 from ..live.messages import Message
 from ..live.ports import Midi
 from ..parameters import INDEX, PARAMETERS, Parameters, checked, find
 from ..streams import tell
-from .options import positive
+from .options import json_too, positive
 
 _TURN_S = 0.05
 
@@ -44,7 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         added.add_argument("--invert", action="store_true", help="turn it round")
         added.add_argument("--add", action="store_true", help="leave to the control what it does already")
 
-    command("list", "list the ports", _list)
+    json_too(command("list", "list the ports", _list))
     monitor = command("monitor", "print what arrives", _monitor)
     monitor.add_argument("--channel", type=int, metavar="N", help="this channel alone")
     monitor.add_argument("--seconds", type=positive, metavar="N", help="stop after N seconds")
@@ -62,11 +63,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     forget.add_argument("parameter", metavar="PARAMETER", help="its id, as in percussive.mute; a stem is its fader")
     feedback = command("feedback", "let motor faders, rings and lights follow the values, or not", _feedback)
     feedback.add_argument("on", choices=("on", "off"))
-    command("map", "show what each control does", _map)
+    json_too(command("map", "show what each control does", _map))
 
 
 def _list(options: argparse.Namespace) -> None:
-    list_ports(options.jack)
+    list_ports(options.jack, options.json)
 
 
 def _monitor(options: argparse.Namespace) -> None:
@@ -92,7 +93,7 @@ def _feedback(options: argparse.Namespace) -> None:
 
 
 def _map(options: argparse.Namespace) -> None:
-    show(jack=options.jack, port=options.port)
+    show(jack=options.jack, port=options.port, as_json=options.json)
 
 
 def _changes(options: argparse.Namespace, parameter: str) -> dict[str, Any]:
@@ -104,9 +105,12 @@ def _changes(options: argparse.Namespace, parameter: str) -> dict[str, Any]:
     return given | ends | ({"invert": True} if options.invert else {})
 
 
-def list_ports(jack: bool) -> None:
+def list_ports(jack: bool, as_json: bool = False) -> None:
     """Print the ports."""
     found = ports.ports(jack)
+    if as_json:
+        print(json.dumps([{"name": name, "in": takes, "out": gives} for name, takes, gives in found], indent=2))
+        return
     for name, takes, gives in found:
         print(f"{name}  ({' and '.join(way for way, there in (('in', takes), ('out', gives)) if there)})")
     if not found:
@@ -164,9 +168,13 @@ def feedback(on: bool, *, jack: bool, port: str) -> None:
         bound.feed_back(on)
 
 
-def show(*, jack: bool, port: str) -> None:
+def show(*, jack: bool, port: str, as_json: bool = False) -> None:
     """Print what each control of the controller that has `port` in its name does."""
-    _show(_surface(_controller(port, jack)[0]))
+    bound = _surface(_controller(port, jack)[0])
+    if as_json:
+        print(json.dumps({"name": bound.name} | document(bound.bindings, bound.feeds_back), indent=2))
+        return
+    _show(bound)
 
 
 def _show(bound: Surface) -> None:

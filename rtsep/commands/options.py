@@ -6,31 +6,38 @@ A preset or a session may know more stems than there are; what is typed with --s
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import BadInput
 from ..idle import idle_for_now, refuse_idle
 from ..live.controls import PRESETS, load_session, preset
-from ..parameters import PARAMETERS, Parameter, find
+from ..parameters import PARAMETERS, find
 from ..settings import MODES, Settings
 from ..streams import tell
 
-if TYPE_CHECKING:
-    pass
-
 SCORE_HELP = "where the song's melody lies: MIDI, CSV, MusicXML (.musicxml, .mxl) or a song for UltraStar (.txt)"
 
-RAW: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+
+class ParametersHelp(argparse.Action):
+    """Prints what each parameter does, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print, and end."""
+        print("Parameters for --set, presets and controllers; a mode or a command may begin with other values.")
+        for parameter in PARAMETERS.values():
+            print(f"\n{parameter.id}  {parameter.range_text()}, default {parameter.format(parameter.default)}")
+            print(f"    {parameter.effect}")
+        parser.exit()
 
 
-def _described(parameter: Parameter) -> str:
-    return f"  {parameter.id:22} {parameter.range_text()} (default {parameter.format(parameter.default)})"
+def parameters_help(parser: argparse.ArgumentParser) -> None:
+    """Add the option that tells of all parameters."""
+    parser.add_argument("--help-parameters", action=ParametersHelp, nargs=0, help="tell what each parameter does")
 
 
-PARAMETER_HELP = (
-    "parameters for --set (live, limiter is on; masks, bias and exponent start where the mode puts them):\n"
-    + "\n".join(_described(parameter) for parameter in PARAMETERS.values())
-)
+def json_too(parser: argparse.ArgumentParser) -> None:
+    """Let a command that lists or measures print JSON."""
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
@@ -42,6 +49,7 @@ def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
     parser.add_argument("--networks", metavar="FILE", help="networks that you trained, in place of ours")
     parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
     parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
+    parameters_help(parser)
     parser.set_defaults(default_mode=mode)
 
 

@@ -1,6 +1,7 @@
 """`rtsep preset`: levels that are kept, and passed on."""
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 
@@ -14,9 +15,9 @@ from ..live.controls import (
     presets,
     save_preset,
 )
-from ..parameters import checked
+from ..parameters import checked, plain
 from ..streams import tell
-from .options import pairs
+from .options import json_too, pairs
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     delete = commands.add_parser("delete", help="delete a preset")
     export = commands.add_parser("export", help="write a preset to a file")
     importing = commands.add_parser("import", help="take a preset from a file")
+    for command in (listing, show):
+        json_too(command)
     for command in (show, save, delete, export):
         command.add_argument("name", metavar="NAME")
     for command in (export, importing):
@@ -50,7 +53,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    for each in presets(tell):
+    found = presets(tell)
+    if options.json:
+        seen = ("name", "program", "bank", "shipped")
+        print(json.dumps([{name: getattr(each, name) for name in seen} for each in found], indent=2))
+        return
+    for each in found:
         number = "" if each.program is None else f"{each.program}" + (f" of bank {each.bank}" if each.bank else "")
         print(f"{each.name:24} {number:16} {'shipped' if each.shipped else 'yours'}")
 
@@ -58,6 +66,9 @@ def _list(options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> None:
     shown = preset(options.name)
     tell(*shown.warnings)
+    if options.json:
+        print(json.dumps(plain(shown.values), indent=2))
+        return
     for id, value in shown.values.items():
         print(f"{id} = {checked(id).format(value)}")
 

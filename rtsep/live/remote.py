@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import library, page
 from ..errors import BadInput, Unavailable
+from ..parameters import plain
 from .controls import folder
 from .player import Player
 from .stream import Stream
@@ -196,7 +197,7 @@ class _Page:
         }
         news: dict[str, Any] = {}
         if changed:
-            news = {"values": page.plain(changed), "heard": self.heard}
+            news = {"values": plain(changed), "heard": self.heard}
         if state != self._state:
             news["state"] = state
         self._values, self._state = values, state
