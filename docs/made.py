@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 
 from rtsep import MODES, STEMS, Engine, Settings, follow, separate
-from rtsep.demo import picture as spectrograms
+from rtsep.commands.demo import picture as spectrograms
 from rtsep.dsp import windows
 from rtsep.live.singing import Singing
 from rtsep.offline.files import song, sum_of
@@ -32,11 +32,11 @@ def make(folder: Path = MADE) -> None:
     """Write all that is not there yet."""
     if (folder / "signal-path.svg").exists():  # the last one
         return
-    folder.mkdir(exist_ok=True)
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
     parts = song(RATE)
     mix = sum_of(parts)
     stems = separate(mix, RATE, mode="balanced")
-    _clips(folder, mix, stems)
+    _clips(folder / "clips", mix, stems)
     spectrograms(folder / "spectrograms.png", {"mix": mix} | {name: stems[name] for name in STEMS[:3]}, RATE)
     _karaoke(folder / "karaoke.png", mix, parts["lead"])
     _windows(folder / "windows.svg")
@@ -55,11 +55,21 @@ def _clips(folder: Path, mix: np.ndarray, stems: dict[str, np.ndarray]) -> None:
         soundfile.write(folder / f"{name}.mp3", clip, RATE)
 
 
+def clips_page() -> str:
+    """A player for each clip."""
+    players = [
+        f'<p>{said.capitalize()}<br><audio controls preload="none" src="_static/{name}.mp3"></audio></p>'
+        for name, said in CLIPS.items()
+    ]
+    return "\n".join(players)
+
+
 def _karaoke(path: Path, mix: np.ndarray, lead: np.ndarray) -> None:
-    """The picture that `rtsep karaoke --picture` draws, of the song's own lead as the singer."""
+    """The picture that `rtsep karaoke --picture` draws, of a singer who is a semitone sharp at the end."""
     singing = Singing()
     heard, sung = follow(mix, RATE), follow(lead, RATE)
-    for time_s, song_hz, singer_hz in zip(heard.time_s[::2], heard.f0_hz[::2], sung.f0_hz[::2], strict=True):
+    sharp = sung.f0_hz * 2 ** (np.linspace(0, 1, len(sung.f0_hz)) / 12)
+    for time_s, song_hz, singer_hz in zip(heard.time_s[::2], heard.f0_hz[::2], sharp[::2], strict=True):
         singing.hear(time_s, song_hz, singer_hz)
     singing.picture(path)
 
@@ -84,20 +94,18 @@ def _windows(path: Path) -> None:
 def _signal_path(path: Path) -> None:
     """The stages of `rtsep.engine.process` as boxes in two rows."""
     rows = (
-        ("STFT", "noise", "medians,\nmelody", "masks", "templates", "inverse\nSTFT"),
-        ("faders", "key", "microphone", "limiter"),
+        ("input", "STFT", "noise", "medians,\nmelody", "masks", "templates", "inverse\nSTFT", "stems"),
+        ("stems", "faders", "key", "microphone", "limiter", "output"),
     )
-    figure, axis = pyplot.subplots(figsize=(10, 3), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(10, 2.2), layout="constrained")
     box = {"boxstyle": "round,pad=0.5", "facecolor": "#eef4fb", "edgecolor": "#0072b2"}
-    arrow = {"arrowstyle": "->", "color": "#444444"}
     for row, names in enumerate(rows):
-        before = ("input" if row == 0 else "stems", (-1, -row))
-        for place, name in enumerate((*names, "stems" if row == 0 else "output")):
-            axis.annotate("", (place - 0.42, -row), (before[1][0] + 0.4, -row), arrowprops=arrow)
-            axis.text(place, -row, name, ha="center", va="center", bbox=box if name in names else None)
-            before = (name, (place, -row))
-        axis.text(-1, -row, "input" if row == 0 else "stems", ha="center", va="center")
-    axis.set(xlim=(-1.5, 6.6), ylim=(-1.5, 0.5))
+        for place, name in enumerate(names):
+            stage = 0 < place < len(names) - 1
+            axis.text(place, -row, name, ha="center", va="center", bbox=box if stage else None)
+            if place:
+                axis.annotate("", (place - 0.42, -row), (place - 0.6, -row), arrowprops={"arrowstyle": "->"})
+    axis.set(xlim=(-0.5, 7.5), ylim=(-1.5, 0.5))
     axis.axis("off")
     figure.savefig(path)
     pyplot.close(figure)

@@ -39,10 +39,10 @@ def commands_page(parser: argparse.ArgumentParser) -> str:
 
 def parameters_page() -> str:
     """A table of all parameters."""
-    rows = ["| id | what it is | range | default |", "|---|---|---|---|"]
+    rows = ["| id | what one hears when it is turned up or on | range | default |", "|---|---|---|---|"]
     for parameter in PARAMETERS.values():
         default = parameter.format(parameter.default)
-        rows.append(f"| `{parameter.id}` | {parameter.name} | {parameter.range_text()} | {default} |")
+        rows.append(f"| `{parameter.id}` | {parameter.effect} | {parameter.range_text()} | {default} |")
     return "\n".join(rows)
 
 

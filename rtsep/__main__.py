@@ -18,6 +18,7 @@ from typing import Any
 from . import __version__, streams
 from .commands import COMMANDS
 from .commands.options import parameters_help
+from .completion import SHELLS, PrintCompletion
 from .errors import BadInput, Unavailable, unknown
 from .streams import tell
 
@@ -115,6 +116,8 @@ def parser(names: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"rtsep {__version__}")
     parameters_help(whole)
+    whole.add_argument("--print-completion", action=PrintCompletion, choices=SHELLS, help="print what a shell needs to "
+                       "complete commands by the tab key")  # fmt: skip
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help in COMMANDS.items():
         command = commands.add_parser(name, help=help)

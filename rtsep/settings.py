@@ -60,6 +60,7 @@ MODES: dict[str, dict[str, Any]] = {
         masks="classic",
     ),
 }
+"""The fields of `Settings` that each mode sets, by its name."""
 
 _OVERLAP = 4  # hops in a synthesis window
 _LEAST_OF_THREE = 192  # samples of an analysis window that is three times a power of two: as few as can be transformed

@@ -332,3 +332,21 @@ def test_a_picture_is_drawn_however_long_the_song_was(tmp_path, seconds):
     for color in ((0, 158, 115), (213, 94, 0)):  # hits and misses; the legend alone has some pixels of each
         found = (np.abs(pixels[:, :, :3] * 255 - color) < 2).all(2).sum()
         assert (found > 200) == (seconds > 0), found
+
+
+def test_a_picture_draws_no_line_where_the_pitch_leaps(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = {}
+
+    def keep(figure, path, **_):
+        drawn["song"] = figure.axes[0].lines[0].get_ydata()
+        drawn["names"] = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    song = np.concatenate([np.full(50, 60.0), [48, 48], np.full(50, 60), 60 + 0.5 * np.sin(times(1) * 20)])  # vibrato
+    sung(song, song).picture(tmp_path / "picture.png")
+    line = drawn["song"]
+    assert np.nanmax(np.abs(np.diff(line))) < 1
+    assert list(np.flatnonzero(np.isnan(line[: len(song) + 2]))) == [50, 53]
+    assert drawn["names"] == ["B2", "C3", "D3", "E3", "F3", "G3", "A3", "B3", "C4"]

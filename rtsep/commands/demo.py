@@ -61,7 +61,7 @@ def demo(
 
         watch(stream, seconds=seconds, tick=tick, view=lambda: faders(stream), line=lambda: status(stream))
     print(summary(stream))
-    _report(folder, parts, stream)
+    _report(folder, parts, stream, _DRUMS_FADE_AT_S if down else None)
 
 
 def _free(folder: Path) -> Path:
@@ -73,10 +73,10 @@ def _free(folder: Path) -> Path:
     return candidate
 
 
-def _report(folder: Path, parts: Mapping[str, Sound], stream: Stream) -> None:
+def _report(folder: Path, parts: Mapping[str, Sound], stream: Stream, drums_down_s: float | None) -> None:
     """The mix without drums, the score of each stem, and the picture, from what the stream recorded."""
     length = len(parts["drums"])
-    sounds = {name: load(folder / f"{name}.wav")[0][:length] for name in ("input", *STEMS)}
+    sounds = {name: load(folder / f"{name}.wav")[0][:length] for name in ("input", "output", *STEMS)}
     mixture = sounds["input"]
     with Writer(folder / "without-drums.wav", stream.sample_rate, stream.engine.channels) as file:
         file.write(mixture - sounds["percussive"])
@@ -90,16 +90,19 @@ def _report(folder: Path, parts: Mapping[str, Sound], stream: Stream) -> None:
         print(f"  {stem:18} {si_sdr(truth, mixture):8.1f} {si_sdr(truth, (sounds | groups)[stem]):11.1f}")
     difference = np.abs(sum_of({stem: sounds[stem] for stem in STEMS}) - mixture).max()
     print(f"sum of the stems against the input: largest difference {difference:g}")
-    pictures = {"mix": mixture} | {stem: sounds[stem] for stem in ("percussive", "melody", "harmony")}
+    pictures = {"mix": mixture} | {name: sounds[name] for name in ("output", "percussive", "melody", "harmony")}
     try:
-        picture(folder / "spectrograms.png", pictures, stream.sample_rate)
+        picture(folder / "spectrograms.png", pictures, stream.sample_rate, drums_down_s)
     except ImportError:
         tell("no picture: it needs matplotlib (pip install 'rtsep[plot]')")
     print(f"written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
-def picture(path: Path, sounds: Mapping[str, Sound], sample_rate: float) -> None:
-    """Write the spectrograms of `sounds` (each (samples, channels)) one below the other."""
+def picture(path: Path, sounds: Mapping[str, Sound], sample_rate: float, drums_down_s: float | None = None) -> None:
+    """Write the spectrograms of `sounds` (each (samples, channels)) one below the other, in one scale of colours.
+
+    A line marks `drums_down_s`, the time at which the drums' fader goes down.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -108,8 +111,16 @@ def picture(path: Path, sounds: Mapping[str, Sound], sample_rate: float) -> None
     figure, axes = pyplot.subplots(len(sounds), 1, figsize=(11, 2.5 * len(sounds)), sharex=True, layout="constrained")
     for axis, (name, sound) in zip(axes, sounds.items(), strict=True):
         with np.errstate(divide="ignore"):  # silence is minus infinity decibels
-            axis.specgram(sound.mean(1), NFFT=2048, noverlap=1536, Fs=sample_rate, cmap="magma", vmin=-100, vmax=-30)
-        axis.set(title=name, ylabel="Hz", ylim=(40, sample_rate / 2), yscale="log")
+            *_, image = axis.specgram(
+                sound.mean(1), NFFT=2048, noverlap=1536, Fs=sample_rate, cmap="magma", vmin=-100, vmax=-30
+            )
+        axis.set(title=name, ylim=(40, sample_rate / 2), yscale="log")
+        axis.set_yticks([100, 1000, 10_000], ["100 Hz", "1 kHz", "10 kHz"])
+        if drums_down_s is not None:
+            axis.axvline(drums_down_s, color="white", linestyle="--")
+    if drums_down_s is not None:
+        axes[0].annotate("the drums go down", (drums_down_s, 15_000), (4, 0), textcoords="offset points", color="white")
+    figure.colorbar(image, ax=axes, label="dB of full scale in 1 Hz, the same for all", aspect=60, extend="both")
     axes[-1].set_xlabel("seconds")
     figure.savefig(path, dpi=90)
     pyplot.close(figure)

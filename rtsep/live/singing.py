@@ -41,8 +41,10 @@ _LEAST_S = 1.0  # of lead, before there is a score
 _SURE_S = 0.2  # sung on pitch, and the guide may rest
 _LOST_S = 0.3  # off pitch, and it returns: half a second after the sound, for judgements are late
 _JUMP_S = 0.5  # longer between two moments, or backwards: somebody moved in the song
+_LEAP = 1.0  # semitones between two moments: another note begins, for no voice slides so fast
 _NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _PAGE_S, _MOST_PAGES = 20, 4
+_WIDE = 26  # semitones, in which not every white key finds room for its name
 
 
 def note_of(f0_hz: float) -> float:
@@ -265,14 +267,15 @@ class Singing:
             "singer, a miss": (~hit & lead, "#d55e00", "x", 4.0),
             "singer, no lead": (~lead, "#999999", ".", 2.0),
         }
-        jumps = np.flatnonzero(np.abs(np.diff(times)) >= _JUMP_S) + 1
-        line = np.insert(times, jumps, np.nan), np.insert(song, jumps, np.nan)
+        breaks = np.flatnonzero((np.abs(np.diff(times)) >= _JUMP_S) | (np.abs(np.diff(song)) >= _LEAP)) + 1
+        line = np.insert(times, breaks, np.nan), np.insert(song, breaks, np.nan)
         first, last = (times.min(), times.max()) if len(times) else (0.0, 1.0)
         notes = np.concatenate([song, singer])
         notes = notes[~np.isnan(notes)] if lead.any() else np.array([69.0])
         low, high = math.floor(notes.min()) - 1, math.ceil(notes.max()) + 1
         pages = min(max(math.ceil((last - first) / _PAGE_S), 1), _MOST_PAGES)
-        named = [note for note in range(low, high + 1) if note % 12 in (0, 4, 7)]  # C, E, G
+        keys = (0, 4, 7) if high - low > _WIDE else (0, 2, 4, 5, 7, 9, 11)  # C, E, G, or all white keys
+        named = [note for note in range(low, high + 1) if note % 12 in keys]
         figure, axes = pyplot.subplots(pages, 1, figsize=(11, 7.5), sharey=True, layout="constrained", squeeze=False)
         for page, axis in enumerate(axes[:, 0]):
             axis.plot(*line, color="black", linewidth=1.5, label="song")
@@ -282,8 +285,9 @@ class Singing:
             axis.set(xlim=first + (last - first) * np.array([page, page + 1]) / pages, ylim=(low, high))
             axis.set_yticks(named, [name_of(note) for note in named], fontsize=7)
             axis.grid(axis="y", linewidth=0.4)
+            axis.xaxis.set_major_formatter(lambda time_s, _: f"{int(time_s // 60)}:{time_s % 60:02.0f}")
         axes[0, 0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
-        axes[-1, 0].set_xlabel("seconds")
+        axes[-1, 0].set_xlabel("time in minutes and seconds")
         figure.savefig(path, dpi=90)
         pyplot.close(figure)
 
