@@ -349,4 +349,4 @@ def test_a_picture_draws_no_line_where_the_pitch_leaps(tmp_path, monkeypatch):
     line = drawn["song"]
     assert np.nanmax(np.abs(np.diff(line))) < 1
     assert list(np.flatnonzero(np.isnan(line[: len(song) + 2]))) == [50, 53]
-    assert drawn["names"] == ["B2", "C3", "D3", "E3", "F3", "G3", "A3", "B3", "C4"]
+    assert drawn["names"] == ["B2", "C3", "D3", "E3", "F3", "G3", "A3", "B3", "C4", "D4"]
