@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from textwrap import wrap
 
 from rtsep import MODES, PARAMETERS, Engine, Settings
 
@@ -19,7 +20,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Argumen
 def options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     """How each argument of `command` is written, and what it means."""
     for action in command._actions:
-        if isinstance(action, argparse._HelpAction) or action.help is argparse.SUPPRESS:
+        if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
             continue
         value = action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper()
         takes = "" if action.nargs == 0 else f" {value}"
@@ -27,13 +28,23 @@ def options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 def commands_page(parser: argparse.ArgumentParser) -> str:
-    """A section for each command: its usage, what it does, and a definition for each argument."""
+    """A section for each command: what it does, how it is typed, and a definition for each argument."""
     page = []
-    for command, said in commands(parser):
-        page += [f"## {command.prog}", "", f"{command.description or _sentence(said)}", ""]
-        page += ["```text", " ".join(command.format_usage().split()).removeprefix("usage: "), "```", ""]
+    for command, said in [(parser, ""), *commands(parser)]:
+        usage = " ".join(command.format_usage().split()).removeprefix("usage: ")
+        does = command.description or f"{said[0].upper()}{said[1:]}."
+        page += [
+            f"## {command.prog}",
+            "",
+            does,
+            "",
+            "```text",
+            *wrap(usage, 78, subsequent_indent="    ", break_on_hyphens=False),
+            "```",
+            "",
+        ]
         for written, meaning in options(command):
-            page += [f"`{written}`", f": {_escaped(_sentence(meaning))}", ""]
+            page += [f"`{written}`", f": {_escaped(meaning) or '-'}", ""]
     return "\n".join(page)
 
 
@@ -57,11 +68,6 @@ def latency_page(rates: tuple[int, ...] = (44_100, 48_000, 96_000)) -> str:
             cells.append(f"{engine.latency} ({engine.latency / rate * 1000:.1f} ms)")
         rows.append(f"| `{mode}` | " + " | ".join(cells) + " |")
     return "\n".join(rows)
-
-
-def _sentence(text: str) -> str:
-    """`text` with a capital at its beginning and a full stop at its end; a dash where there is none."""
-    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else "-"
 
 
 def _escaped(text: str) -> str:

@@ -32,9 +32,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     for command in (listing, show):
         json_too(command)
     for command in (show, save, delete, export):
-        command.add_argument("name", metavar="NAME")
+        command.add_argument("name", metavar="NAME", help="of the preset")
     for command in (export, importing):
-        command.add_argument("file", metavar="FILE", help="- is standard output" if command is export else None)
+        help = "- is standard output" if command is export else "that export wrote"
+        command.add_argument("file", metavar="FILE", help=help)
     save.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="these values and no others")
     save.add_argument("--program", type=int, metavar="N", help="MIDI program that recalls it, 1 to 128")
     save.add_argument("--bank", type=int, default=0, metavar="N", help="bank of that program (default: 0)")
