@@ -28,19 +28,19 @@ CLIPS = {
 }
 
 
-def make(folder: Path = MADE) -> None:
-    """Write all that is not there yet."""
-    if (folder / "signal-path.svg").exists():  # the last one
+def make() -> None:
+    """Write all, unless it is there from an earlier build; whoever changes the sound removes made/ first."""
+    if (MADE / "signal-path.svg").exists():  # the last one
         return
-    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    (MADE / "clips").mkdir(parents=True, exist_ok=True)
     parts = song(RATE)
     mix = sum_of(parts)
     stems = separate(mix, RATE, mode="balanced")
-    _clips(folder / "clips", mix, stems)
-    spectrograms(folder / "spectrograms.png", {"mix": mix} | {name: stems[name] for name in STEMS[:3]}, RATE)
-    _karaoke(folder / "karaoke.png", mix, parts["lead"])
-    _windows(folder / "windows.svg")
-    _signal_path(folder / "signal-path.svg")
+    _clips(MADE / "clips", mix, stems)
+    spectrograms(MADE / "spectrograms.png", {"mix": mix} | {name: stems[name] for name in STEMS[:3]}, RATE)
+    _karaoke(MADE / "karaoke.png", mix, parts["lead"])
+    _windows(MADE / "windows.svg")
+    _signal_path(MADE / "signal-path.svg")
 
 
 def _clips(folder: Path, mix: np.ndarray, stems: dict[str, np.ndarray]) -> None:

@@ -23,7 +23,6 @@ from reference import commands, commands_page, latency_page, parameters_page  # 
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
-
 _FENCED = re.compile(r"^ *```(\S*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^ {4,}\S.*$", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The benchmarks behind the README's figures, and the examples, run: on little, but whole."""
+"""The benchmarks behind the documentation's figures, and the examples, run: on little, but whole."""
 
 import json
 import os
