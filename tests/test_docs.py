@@ -89,6 +89,13 @@ def test_every_relative_link_leads_somewhere(page):
 
 
 @each_page
+def test_every_file_that_is_named_is_there(page):
+    named = re.findall(r"(?<![\w./])[\w/-]+\.(?:py|js)\b", page.read_text())
+    places = [ROOT, *(ROOT / "rtsep" / folder for folder in ("", "dsp", "web"))]
+    assert [name for name in named if not any((place / name).is_file() for place in places)] == []
+
+
+@each_page
 def test_python_compiles(page):
     for block in blocks(page.read_text(), "python"):
         ast.parse(dedent(block))
