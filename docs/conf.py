@@ -7,8 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import generated  # noqa: E402
 import made  # noqa: E402
-import reference  # noqa: E402
 from docutils import nodes  # noqa: E402
 from numpy.typing import ArrayLike  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
@@ -50,9 +50,9 @@ class Generated(SphinxDirective):
 
 
 GENERATED = {
-    "commands": lambda: reference.commands_page(parser()),
-    "parameters": reference.parameters_page,
-    "latency": reference.latency_page,
+    "commands": lambda: generated.commands_page(parser()),
+    "parameters": generated.parameters_page,
+    "latency": generated.latency_page,
     "clips": made.clips_page,
 }
 

@@ -19,7 +19,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md"))]
 
 sys.path.insert(0, str(DOCS))
-from reference import commands, commands_page, latency_page, parameters_page  # noqa: E402
+from generated import commands, commands_page, latency_page, parameters_page  # noqa: E402
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
