@@ -36,6 +36,9 @@ PACKAGE = Path(__file__).parent
 COMPILED = PACKAGE / "compiled"
 """Where the library of the package lies."""
 
+OBJECT = "-object"
+"""Behind the name of a target: object code of what hosts in C call."""
+
 _TABLES = ("parameters.py", "settings.py")  # whose values kernels hold as constants
 _LOCK = RLock()  # two threads may ask for the first time
 
@@ -222,12 +225,21 @@ def for_browsers(told: Callable[[str], object] = lambda sentence: None) -> Path:
     ------
     Unavailable : if it cannot be built, with the reason.
     """
+    return _built("wasm32", "browsers", told)
+
+
+def for_plugins(machine: str, told: Callable[[str], object] = lambda sentence: None) -> Path:
+    """Object code for that `machine` (a target of `build/emit.py`), to be linked into a plugin; as `for_browsers`."""
+    return _built(machine + OBJECT, f"plugins on {machine}", told)
+
+
+def _built(target: str, whom: str, told: Callable[[str], object]) -> Path:
     reason = ""
     for folder in (COMPILED, cache_folder()):
-        description = folder / f"rtsep-wasm32-{digest()}.json"
+        description = folder / f"rtsep-{target}-{digest()}.json"
         if folder != COMPILED and usable(description) is None:
-            told("building the engine for browsers, once: about half a minute ...")
-            reason = build(folder, "wasm32")
+            told(f"building the engine for {whom}, once: about half a minute ...")
+            reason = build(folder, target)
         found = usable(description)
         if found is not None:
             return Path(found["path"])

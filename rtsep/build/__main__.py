@@ -1,7 +1,8 @@
 """`python -m rtsep.build TARGET ... FOLDER`: the library for machines, one of which may be `native`, this one.
 
 Writes rtsep-TARGET-DIGEST with the suffix of a shared library (.o where this machine has nothing that links), .json,
-its description, and rtsep.h. What went wrong is one line on standard output.
+its description, and rtsep.h. TARGET-object is what a host in C calls, as object code for others to link.
+What went wrong is one line on standard output.
 """
 
 import hashlib
@@ -49,12 +50,13 @@ def _build(name: str, folder: Path) -> None:
     from .link import SUFFIX, link
     from .lower import lower
 
-    if name not in TARGETS:
-        raise BadInput(f"unknown target {name!r}: there are {', '.join(TARGETS)}.")
-    target = TARGETS[name]
+    machine = name.removesuffix(library.OBJECT)
+    if machine not in TARGETS:
+        raise BadInput(f"unknown target {machine!r}: there are {', '.join(TARGETS)}.")
+    target = TARGETS[machine]
     system.SYSTEM[0] = target.system
     offered = [*entries.PYTHON, *entries.HOST, entries.PORTAUDIO]
-    if target.system == "none":
+    if target.system == "none" or name != machine:
         offered = list(entries.HOST)
     # Numba's part takes twice as long as LLVM's, and nearly all of it is the first entry.
     _show(0.05)
@@ -64,7 +66,7 @@ def _build(name: str, folder: Path) -> None:
         print(f"\n{error}", file=sys.stderr)
         raise BadInput("a kernel cannot be compiled, numba says why above.") from error
     _show(0.65)
-    code = emit(module.texts, [entry.symbol for entry in offered], target)
+    code = emit(module.texts, [entry.symbol for entry in offered], target, hidden=name != machine)
     _show(0.97)
     here = name == library.target()
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ def _build(name: str, folder: Path) -> None:
         if target.system == "none":
             made = shared
             made.write_bytes(browser.module(code, {entry.symbol for entry in offered}))
-        elif link(made, shared, target, here):
+        elif name == machine and link([made], shared, target, here):
             made = shared
         content = made.read_bytes()
     told = describe(offered, module) | {

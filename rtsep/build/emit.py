@@ -48,8 +48,11 @@ TARGETS = {
 }
 
 
-def emit(texts: Iterable[str], symbols: Iterable[str], target: Target) -> bytes:
+def emit(texts: Iterable[str], symbols: Iterable[str], target: Target, *, hidden: bool = False) -> bytes:
     """Object code for `target` with the functions `symbols`, from the `texts` of a module.
+
+    They are `hidden` where they are for the library alone into which they will be linked: of two plugins in one host
+    none must call the other's.
 
     Raises
     ------
@@ -64,6 +67,8 @@ def emit(texts: Iterable[str], symbols: Iterable[str], target: Target) -> bytes:
     for value in [*whole.functions, *whole.global_variables]:
         if not value.is_declaration and value.name not in exported:
             value.linkage = "internal"
+        elif hidden and not value.is_declaration:
+            value.visibility = "hidden"
     wasm = target.triple.startswith("wasm")
     machine = llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=3, reloc="static" if wasm else "pic", codemodel="default"

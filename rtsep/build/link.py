@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import Unavailable
@@ -12,15 +13,15 @@ from .emit import Target
 SUFFIX = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "none": ".wasm"}
 
 
-def link(code: Path, library: Path, target: Target, here: bool) -> bool:
-    """Link the object file `code` to `library`; False if this machine (`here`) has nothing that links.
+def link(code: Sequence[Path], library: Path, target: Target, here: bool, options: Sequence[str] = ()) -> bool:
+    """Link `code`, object files or C with `options`, to `library`; False if this machine (`here`) cannot.
 
     Raises
     ------
     Unavailable : if it cannot be linked for another machine.
     """
     mathematics = [] if target.system == "windows" else ["-lm"]
-    command = ["-shared", "-s", "-o", str(library), str(code), *mathematics]
+    command = ["-shared", "-s", "-o", str(library), *options, *map(str, code), *mathematics]
     if here:
         compiler = shutil.which("cc")
         if compiler is None:
