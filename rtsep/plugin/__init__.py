@@ -5,6 +5,7 @@ of a prepared state for each sample rate, and `tables.h`, made from PARAMETERS, 
 """
 
 import plistlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -27,12 +28,13 @@ RATES = (44_100, 48_000, 88_200, 96_000)
 NATIVE = "native"
 _HERE = Path(__file__).parent
 _PIECE = 1024  # samples, as PIECE in core.h
+_NAME = re.compile(r"\w(?:[\w.-]{0,38}\w)?", re.ASCII)
 _SHORT = 4  # words of zeros that are not worth a new run
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """What a host is told of a plugin; `parameters` are by their numbers in the engine, with the values they start at."""
+    """What a host is told of a plugin; `parameters` have their numbers in the engine, and where they start."""
 
     name: str  # as in karaoke
     channels: int
@@ -78,6 +80,8 @@ def write(
     for each in formats:
         if each not in FORMATS:
             raise unknown("format", each, FORMATS)
+    if not _NAME.fullmatch(name):
+        raise BadInput(f"the plugin {name!r}: a name has letters, digits, . and -, at most 40 of them.")
     if channels not in (1, 2):
         raise BadInput(f"{channels} channels: a plugin has 1 or 2.")
     machines = [each for each, target in TARGETS.items() if target.system != "none"]

@@ -32,6 +32,7 @@ def header(plugin: "Plugin", images: Path) -> str:
     rates = [f" {image.rate}" for image in plugin.images]
     rows = [_row(number, info, start) for number, info, start in plugin.parameters]
     choices = {info.choices for _, info, _ in plugin.parameters if info.choices}
+    path = images.as_posix()
     return f"""\
 /* Made by rtsep {__version__}. */
 #define NAME {_text(title(plugin))}
@@ -87,7 +88,7 @@ static const Image images[IMAGES] = {{
 #endif
 extern const unsigned char rtsep_images[] __attribute__((visibility("hidden")));
 #ifdef HOLDS_IMAGES
-__asm__(RODATA "\\n.globl " SYMBOL "\\n.balign 64\\n" SYMBOL ":\\n.incbin {_text(str(images))[1:-1].join([chr(92) + chr(34)] * 2)}\\n.text\\n");
+__asm__(RODATA "\\n.globl " SYMBOL "\\n.balign 64\\n" SYMBOL ":\\n.incbin \\"{path}\\"\\n.text\\n");
 #endif
 """
 
@@ -147,8 +148,11 @@ def description(plugin: "Plugin") -> str:
             lines.insert(0, "a lv2:ControlPort, lv2:InputPort")
             lines += [f"lv2:minimum {info.low:g}", f"lv2:maximum {info.high:g}", f"lv2:default {start:g}"]
             lines += _properties(info)
-        told.append(f"[\n        {' ;{}        '.format(chr(10)).join(lines)}\n    ]")
-    whole = [f"<{uri(plugin)}#{name}> a pg:{kind}, pg:{way} ;\n    lv2:symbol \"{name}\" ; lv2:name \"{name}\" .\n" for name, way in groups.items()]
+        told.append(f"[\n        {f' ;{chr(10)}        '.join(lines)}\n    ]")
+    whole = [
+        f'<{uri(plugin)}#{name}> a pg:{kind}, pg:{way} ;\n    lv2:symbol "{name}" ; lv2:name "{name}" .\n'
+        for name, way in groups.items()
+    ]
     return (
         "@prefix doap: <http://usefulinc.com/ns/doap#> .\n"
         "@prefix lv2: <http://lv2plug.in/ns/lv2core#> .\n"
@@ -182,7 +186,10 @@ def _properties(info: Parameter) -> list[str]:
     if info.unit == "switch":
         return ["lv2:portProperty lv2:toggled"]
     if info.choices:
-        points = ", ".join(f'[ rdfs:label "{word}" ; <http://www.w3.org/1999/02/22-rdf-syntax-ns#value> {i} ]' for i, word in enumerate(info.choices))
+        points = ", ".join(
+            f'[ rdfs:label "{word}" ; <http://www.w3.org/1999/02/22-rdf-syntax-ns#value> {i} ]'
+            for i, word in enumerate(info.choices)
+        )
         return ["lv2:portProperty lv2:enumeration, lv2:integer", f"lv2:scalePoint {points}"]
     units = {"dB": "units:db", "Hz": "units:hz", "semitones": "units:semitone12TET"}
     return [f"units:unit {units[info.unit]}"] if info.unit in units else []
