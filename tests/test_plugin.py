@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,22 @@ def test_ffmpeg_plays_what_the_engine_plays(folder, tmp_path, chosen, rate):
     assert done.returncode == 0 and done.stderr == "", done.stderr
     heard = soundfile.read(tmp_path / "out.wav", dtype="float32")[0]
     np.testing.assert_allclose(heard[: len(sound)], through(engine_of(rate=rate), sound), atol=1e-6)
+
+
+def test_the_lines_of_the_readme_play_a_song_as_karaoke(tmp_path):
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed (Debian: apt install ffmpeg)")
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    lines = re.search(r"for instance in ffmpeg:\n\n((?:    .*\n)+)", readme)[1]
+    sound = music(RATE, RATE, 2)
+    soundfile.write(tmp_path / "song.wav", sound, RATE, subtype="PCM_24")
+    script = f"set -e\n{lines}".replace(".venv/bin/rtsep", f"{sys.executable} -m rtsep")
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stderr
+    heard = soundfile.read(tmp_path / "karaoke.wav", dtype="float32")[0]
+    np.testing.assert_allclose(heard[:RATE], through(engine_of(), sound), atol=2**-15)  # 16 bits
 
 
 def test_a_host_hears_what_the_engine_plays_whatever_its_blocks(load):
@@ -169,7 +186,7 @@ def test_the_melody_comes_out_as_notes(load):
     for start in range(0, len(sung), 256):
         notes += loaded.run(sung[start : start + 256])[1]
     on = [key for kind, key, _ in notes if kind == NOTE_ON]
-    assert [57, 60, 64] == list(dict.fromkeys(on))
+    assert list(dict.fromkeys(on)) == [57, 60, 64]
     sounding = None
     for kind, key, _ in notes:  # one at a time, each ended
         assert (kind == NOTE_OFF) == (sounding is not None) and (kind == NOTE_ON or key == sounding)

@@ -16,8 +16,7 @@ from rtsep import Engine, separate
 from rtsep.commands.learn import learn_files
 from rtsep.dsp import stft
 from rtsep.errors import BadInput, Unavailable
-from rtsep.offline import factorize
-from rtsep.offline import learn as learning
+from rtsep.offline import dictionary, factorize
 from rtsep.offline.beside import completed, unknown_beside
 from rtsep.offline.dictionary import learn, learn_blind, magnitudes
 from rtsep.offline.evaluate import si_sdr
@@ -423,7 +422,7 @@ def test_some_frames_are_those_of_all(monkeypatch):
     sound = signals.noise(1000, 1)
     everything = magnitudes(sound, SIZES)
     assert len(everything) == -(-1000 // SIZES.hop_size)
-    monkeypatch.setattr(learning, "_BLOCK", 2)
+    monkeypatch.setattr(dictionary, "_BLOCK", 2)
     assert np.array_equal(magnitudes(sound, SIZES), everything)
     assert np.array_equal(magnitudes(sound, SIZES, np.array([3, 0, 5])), everything[[3, 0, 5]])
 
@@ -587,7 +586,7 @@ def test_a_sound_within_40_db_of_the_loudest_is_learned():
 def test_of_long_recordings_some_frames_are_drawn(monkeypatch):
     seen = []
     monkeypatch.setitem(METHODS, "seen", lambda frames, components, random: seen.append(frames) or frames[:components])
-    monkeypatch.setattr(learning, "_MOST_FRAMES", 100)
+    monkeypatch.setattr(dictionary, "_MOST_FRAMES", 100)
     learn({"a": [band(100, 7000, 2), band(100, 7000, 1, seed=2)]}, sample_rate=RATE, method="seen")
     everything = [magnitudes(band(100, 7000, *more), SIZES) for more in ((2,), (1, 2))]
     assert abs(len(seen[0]) - 100) <= 1
@@ -617,7 +616,7 @@ def test_a_mix_is_taken_apart_into_what_sounds_together():
 
 def test_those_most_alike_merge():
     activations = np.array([[1, 0, 1, 0.1], [0, 1, 0.1, 1], [1, 0.1, 1, 0], [0.1, 1, 0, 1.0]])
-    assert sorted(map(sorted, learning._merged(np.corrcoef(activations), 2))) == [[0, 2], [1, 3]]
+    assert sorted(map(sorted, dictionary._merged(np.corrcoef(activations), 2))) == [[0, 2], [1, 3]]
 
 
 SHORT = r"too few for .*: give a longer recording, or ask for fewer\.$"
