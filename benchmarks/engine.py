@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from table import show, song, spread, write_json
 
-from rtsep.engine import Engine, process
+from rtsep.chain import process
+from rtsep.engine import Engine
 from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 

@@ -21,6 +21,8 @@ from scipy.fft import irfft, rfft
 from scipy.ndimage import median_filter
 from table import show, song, spread, write_json
 
+from rtsep import places as at
+from rtsep.chain import _read_faders
 from rtsep.dsp import (
     fft,
     hpss,
@@ -38,7 +40,7 @@ from rtsep.dsp import (
     salience,
     stft,
 )
-from rtsep.engine import _BIAS, _BINARY, _EXPONENT, _HIGH, _LOW, _PAN, _SEPARATION, _WIDTH, Engine, _read_faders
+from rtsep.engine import Engine
 from rtsep.kernel import clock, kernel
 from rtsep.settings import MODES, Settings
 
@@ -93,20 +95,24 @@ def measure_stages(state, twin, sound, voice, output, stems, times):
         hpss.process(state.hpss, state.magnitude, state.harmonic, state.percussive)
         _next(taken, 5)
         newest, due = state.stft.spectra[row], state.hpss.history[hpss.due(state.hpss)]
-        panning.process(newest, targets[_PAN], targets[_WIDTH], state.placed, state.place)
+        panning.process(newest, targets[at.melody_pan], targets[at.melody_pan_width], state.placed, state.place)
         _next(taken, 6)
-        melody.process(twin, newest, due, targets[_LOW], targets[_HIGH], 0, SALIENCE, state.share)
+        melody.process(
+            twin, newest, due, targets[at.melody_low_hz], targets[at.melody_high_hz], 0, SALIENCE, state.share
+        )
         _next(taken, 7)
-        melody.process(state.melody, newest, due, targets[_LOW], targets[_HIGH], 0, ANY_LEAD, state.share)
+        melody.process(
+            state.melody, newest, due, targets[at.melody_low_hz], targets[at.melody_high_hz], 0, ANY_LEAD, state.share
+        )
         _next(taken, 8)
         masks.process(
             state.harmonic,
             state.percussive,
             state.share,
-            targets[_BIAS],
-            targets[_SEPARATION],
-            targets[_EXPONENT],
-            targets[_BINARY],
+            targets[at.hpss_bias],
+            targets[at.hpss_separation],
+            targets[at.hpss_exponent],
+            targets[at.hpss_mask],
             state.masks,
         )
         _next(taken, 9)
@@ -138,7 +144,7 @@ def _next(taken, stage):
 @kernel
 def measure_melody(state, twin, head, sound, times):
     """Times (parts, hops) in seconds of MELODY by `head`; `twin` is another state of it. What does not run is nan."""
-    hop, low, high = state.dry.shape[0], state.targets[_LOW], state.targets[_HIGH]
+    hop, low, high = state.dry.shape[0], state.targets[at.melody_low_hz], state.targets[at.melody_high_hz]
     inner = state.melody
     times[:] = np.nan
     for t in range(times.shape[1]):

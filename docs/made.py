@@ -92,7 +92,7 @@ def _windows(path: Path) -> None:
 
 
 def _signal_path(path: Path) -> None:
-    """The stages of `rtsep.engine.process` as boxes in two rows."""
+    """The stages of `rtsep.chain.process` as boxes in two rows."""
     rows = (
         ("input", "STFT", "noise", "medians,\nmelody", "masks", "templates", "inverse\nSTFT", "stems"),
         ("stems", "faders", "key", "microphone", "limiter", "output"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import BadInput as BadInput
     from .errors import Unavailable as Unavailable
     from .live.stream import open_stream as open_stream
+    from .offline.analysis import analyze as analyze
     from .offline.evaluate import si_sdr as si_sdr
     from .offline.render import follow as follow
     from .offline.render import separate as separate
@@ -35,6 +36,7 @@ _HOMES = {
     "open_stream": ".live.stream",
     "separate": ".offline.render",
     "follow": ".offline.render",
+    "analyze": ".offline.analysis",
     "Templates": ".templates",
     "si_sdr": ".offline.evaluate",
 }

@@ -39,7 +39,7 @@ COMPILED = PACKAGE / "compiled"
 OBJECT = "-object"
 """Behind the name of a target: object code of what hosts in C call."""
 
-_TABLES = ("parameters.py", "settings.py")  # whose values kernels hold as constants
+_TABLES = ("parameters.py", "places.py", "settings.py")  # whose values kernels hold as constants
 _LOCK = RLock()  # two threads may ask for the first time
 
 

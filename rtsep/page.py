@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from . import disk, library
 from .build import describe
+from .chain import State
 from .dsp import windows
-from .engine import Engine, State
+from .engine import Engine
 from .errors import BadInput, Unavailable
 from .idle import why_idle
 from .kernel import leaves, words

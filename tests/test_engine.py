@@ -1011,3 +1011,10 @@ def test_a_copy_sounds_alike_and_has_heard_nothing(copied):
     fresh = copied(Engine(Settings("quality")))
     assert repr(fresh) == "<Engine quality, not prepared>"
     assert repr(made) == "<Engine live, 16000 Hz, channels 2, latency 6.0 ms>"
+
+
+def test_a_notebook_shows_what_was_moved():
+    engine = Engine()
+    engine.parameters["percussive.gain_db"] = -6
+    assert "<tr><th>percussive.gain_db</th><td>-6.0 dB</td></tr>" in engine._repr_html_()
+    assert engine._repr_html_().count("<tr>") == 1 and "&lt;Engine balanced" in engine._repr_html_()

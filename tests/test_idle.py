@@ -6,7 +6,7 @@ import signals
 
 from rtsep import BadInput, Settings, follow, separate
 from rtsep.idle import idle_for_now, moves_the_mix_alone, refuse_idle
-from rtsep.offline.render import separate_files
+from rtsep.offline.many import separate_files
 from rtsep.parameters import PARAMETERS
 
 RATE = 16_000

@@ -53,16 +53,21 @@ def test_the_audio_thread_takes_only_types_from_settings(file):
     assert taken <= {"Sizes", "Settings"}
 
 
-GROUND = files_in("settings.py", "parameters.py", "errors.py", "disk.py", "kernel.py", "lanes.py", "library.py")
+GROUND = files_in(
+    "settings.py", "parameters.py", "places.py", "errors.py", "disk.py", "kernel.py", "lanes.py", "library.py"
+)
 
 
 @pytest.mark.parametrize("file", GROUND, ids=lambda file: file.name)
 def test_the_ground_floor_imports_no_floor_above(file):
-    assert not imports_any_of(file, "rtsep.dsp", "rtsep.engine", "rtsep.live", "rtsep.offline", "rtsep.__main__")
+    assert not imports_any_of(
+        file, "rtsep.dsp", "rtsep.chain", "rtsep.engine", "rtsep.live", "rtsep.offline", "rtsep.__main__"
+    )
 
 
 def test_the_engine_imports_neither_live_nor_offline():
-    assert not imports_any_of(PACKAGE / "engine.py", "rtsep.live", "rtsep.offline", "rtsep.__main__")
+    for name in ("chain.py", "engine.py"):
+        assert not imports_any_of(PACKAGE / name, "rtsep.live", "rtsep.offline", "rtsep.__main__")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())

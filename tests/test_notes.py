@@ -13,9 +13,10 @@ from test_pitches import organ
 
 from rtsep.dsp import hpss, meters
 from rtsep.errors import BadInput, Unavailable
+from rtsep.offline.many import separate_files
 from rtsep.offline.notes import notes_in, write_midi, write_picture
 from rtsep.offline.pitches import pitches_by_rule
-from rtsep.offline.render import _render, pitch_activations, separate_files, transcribe
+from rtsep.offline.render import pitch_activations, render, transcribe
 from rtsep.offline.score import Note, notes_of
 from rtsep.settings import MODES, Settings
 from rtsep.templates import KITS, Templates, load
@@ -190,7 +191,7 @@ def test_no_frame_of_a_file_is_lost_or_kept_twice(settings, rate):
     """At low rates a block of a file holds as many frames as the ring."""
     engine = engine_for(settings.mode, rate, templates=settings.templates)
     sound, heard, every = signals.music(13_000, rate), [], []
-    for _ in _render(engine, iter([sound[:4096], sound[4096:5000], sound[5000:9000], sound[9000:]]), heard=heard):
+    for _ in render(engine, iter([sound[:4096], sound[4096:5000], sound[5000:9000], sound[9000:]]), heard=heard):
         pass
     engine.reset()
     hop = engine.sizes.hop_size

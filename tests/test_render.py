@@ -18,7 +18,8 @@ import soundfile
 from rtsep.engine import Engine
 from rtsep.errors import BadInput, Unavailable
 from rtsep.offline import score as scores
-from rtsep.offline.render import follow, separate, separate_files
+from rtsep.offline.many import separate_files
+from rtsep.offline.render import follow, separate
 from rtsep.settings import GROUPS, MODES, STEMS, Settings
 
 RATE = 16000
@@ -611,7 +612,7 @@ def test_memory_does_not_grow_with_the_file_but_for_its_melody(tmp_path, melody)
 
 PROGRAM = """
 import sys
-from rtsep.offline.render import separate_files
+from rtsep.offline.many import separate_files
 reports = separate_files(sys.argv[1:2], sys.argv[2], stems=sys.argv[3:] or None, mix=not sys.argv[3:],
                          sample_rate=16000, channels=2)
 print([str(report.error) for report in reports], [str(path) for path in reports[0].written], file=sys.stderr)

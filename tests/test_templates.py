@@ -21,7 +21,7 @@ from rtsep.offline.beside import completed, unknown_beside
 from rtsep.offline.dictionary import learn, learn_blind, magnitudes
 from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.factorize import METHODS
-from rtsep.offline.render import separate_files
+from rtsep.offline.many import separate_files
 from rtsep.settings import MODES, Settings
 from rtsep.templates import KITS, Templates, check_names, harmonic_templates, load, onset_templates
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import engine
+from .. import chain
 from ..kernel import leaves, words
 from ..parameters import PARAMETERS
 
@@ -22,7 +22,7 @@ _ALIGNMENT = 64
 def describe(entries: Sequence["Entry"], module: "Module") -> dict[str, Any]:
     """The description of a library with these `entries`, for JSON."""
     arrays, at = [], 0
-    for name, kind in leaves(engine.State):
+    for name, kind in leaves(chain.State):
         arrays.append({"name": name, "type": kind.dtype, "dimensions": kind.dimensions, "word": at})
         at += words(kind)
     return {
@@ -57,11 +57,11 @@ def _words(kinds: Sequence[Any]) -> list[str]:
     return [f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else str(kind) for kind in kinds]
 
 
-def image(state: engine.State) -> bytes:
+def image(state: chain.State) -> bytes:
     """A prepared state as a host maps it: at an address that is a multiple of 64, for one `rtsep_create`."""
     head: list[int] = []
     body = bytearray()
-    start = -(-8 * words(engine.State) // _ALIGNMENT) * _ALIGNMENT
+    start = -(-8 * words(chain.State) // _ALIGNMENT) * _ALIGNMENT
     for array in _arrays(state):
         head += (start + len(body), *array.shape)
         body += array.tobytes()

@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from .. import engine
+from .. import chain
 from ..dsp import nmf, noise
 from ..kernel import float32, float64, int64, kernel, leaves, pointer, ulong, words
 from ..live import callback, player
@@ -27,8 +27,8 @@ def _of_python(function: Any, *arguments: Any) -> Entry:
 
 
 PYTHON = (
-    _of_python(engine.process, engine.State, _F[:, ::1], _F[:, ::1], _F[:, ::1], _F[:, :, :]),
-    _of_python(engine.reset, engine.State),
+    _of_python(chain.process, chain.State, _F[:, ::1], _F[:, ::1], _F[:, ::1], _F[:, :, :]),
+    _of_python(chain.reset, chain.State),
     _of_python(nmf.process, nmf.State, _F[::1], int64, int64, _F, _F, _F, _F[:, ::1]),
     _of_python(nmf._flip, int64[::1], int64),
     _of_python(noise._average, _F[::1], _F[::1], _F),
@@ -78,13 +78,13 @@ def _address(typing_context, place):
 def _relocations() -> np.ndarray[Any, Any]:
     """Which words of an engine's image are addresses."""
     at, places = 0, []
-    for _, leaf in leaves(engine.State):
+    for _, leaf in leaves(chain.State):
         places.append(at)
         at += words(leaf)
     return np.array(places)
 
 
-_WORDS, _PLACES = words(engine.State), _relocations()
+_WORDS, _PLACES = words(chain.State), _relocations()
 
 
 @kernel
@@ -101,7 +101,7 @@ def process(state, sound, output, stems, samples):
     shape = (samples, state.dry.shape[1])
     room = _floats(stems, (state.moves.shape[1], samples + 1, shape[1]))
     voice = _floats(sound, (samples, 0))
-    engine.process(state, _floats(sound, shape), voice, _floats(output, shape), room[:, :samples])
+    chain.process(state, _floats(sound, shape), voice, _floats(output, shape), room[:, :samples])
 
 
 @kernel
@@ -136,10 +136,10 @@ def portaudio(inputs, outputs, samples, time, flags, state):
 
 HOST = (
     Entry("rtsep_create", create, (pointer,), direct=True),
-    Entry("rtsep_process", process, (engine.State, pointer, pointer, pointer, int64), direct=True),
-    Entry("rtsep_reset", engine.reset, (engine.State,), direct=True),
-    Entry("rtsep_set", set_parameter, (engine.State, int64, float32), direct=True),
-    Entry("rtsep_meters", read_meters, (engine.State, pointer), direct=True),
+    Entry("rtsep_process", process, (chain.State, pointer, pointer, pointer, int64), direct=True),
+    Entry("rtsep_reset", chain.reset, (chain.State,), direct=True),
+    Entry("rtsep_set", set_parameter, (chain.State, int64, float32), direct=True),
+    Entry("rtsep_meters", read_meters, (chain.State, pointer), direct=True),
 )
 
 PORTAUDIO = Entry("rtsep_portaudio", portaudio, (pointer, pointer, ulong, pointer, ulong, callback.State), direct=True)

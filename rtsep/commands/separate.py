@@ -14,7 +14,7 @@ from ..idle import moves_the_mix_alone
 from ..library import warm_up
 from ..live.painter import printable
 from ..offline.informed import separate_file_by_score
-from ..offline.render import FILENAME, Report, separate_files, sound_files
+from ..offline.many import FILENAME, Report, separate_files, sound_files
 from ..settings import GROUPS, STEMS, Settings
 from ..streams import say, tell
 from .options import SCORE_HELP, engine_options, pairs, positive, settings_of, values_of

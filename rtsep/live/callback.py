@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import engine
+from .. import chain
 from ..kernel import clock, float32, float64, int64, kernel, publish, thread_id, wait
 from . import player
 
@@ -27,7 +27,7 @@ WORST_SECONDS, WORST_LOAD, WORST = 0, 1, 2
 class State(NamedTuple):
     # written by the control thread
     fade_goal: float32[::1]  # (1,) 1 while the stream is to be heard, 0 before it stops
-    engine: engine.State
+    engine: chain.State
     song: player.State  # what is played in place of the device's input; empty if that is un-mixed
     singer: player.State  # the same in place of a microphone
     # tables: read only
@@ -53,7 +53,7 @@ class State(NamedTuple):
 
 
 def prepare(
-    inner: engine.State,
+    inner: chain.State,
     sample_rate: float,
     channels: tuple[int, int],
     song: player.State,
@@ -86,7 +86,7 @@ def prepare(
         worst=np.zeros(WORST, np.float64),
         block=np.zeros((PIECE, mixed), np.float32),
         output=np.zeros((PIECE, mixed), np.float32),
-        stems=engine.room(stems, PIECE, mixed),
+        stems=chain.room(stems, PIECE, mixed),
         microphone=np.zeros((PIECE, microphones), np.float32),
     )
 
@@ -175,7 +175,7 @@ def process(state, inputs, outputs, flags):
         block, output, stems = state.block[:piece], state.output[:piece], state.stems[:, :piece]
         voice = state.microphone[:piece]
         _hear(state, inputs[done : done + piece], block, voice)
-        engine.process(state.engine, block, voice, output, stems)
+        chain.process(state.engine, block, voice, output, stems)
         _play(state, output, stems, outputs[done : done + piece])
         _keep(state, voice)
         _record(state, block, output, stems, voice)

@@ -14,9 +14,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..chain import State, process, room
 from ..dsp import learned
 from ..dsp.learned import REACH
-from ..engine import Engine, State, process, room
+from ..engine import Engine
 from ..offline.evaluate import si_sdr
 from ..settings import STEMS, Settings
 from .effects import RATE, Sound

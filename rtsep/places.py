@@ -1,0 +1,9 @@
+"""Where each parameter lies in the engine's array of targets, by name: `targets[places.output_gain_db]` in a kernel."""
+
+from .parameters import INDEX
+
+globals().update({id.replace(".", "_"): index for id, index in INDEX.items()})
+
+
+def __getattr__(name: str) -> int:
+    raise AttributeError(f"there is no parameter {name}")
