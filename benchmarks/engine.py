@@ -25,7 +25,7 @@ from table import show, song, spread, write_json
 
 from rtsep.chain import process
 from rtsep.engine import Engine
-from rtsep.kernel import clock, kernel
+from rtsep.kernels import clock, kernel
 from rtsep.settings import MODES, Settings
 
 RATES, CHANNELS, BLOCKS = (44100, 48000, 96000), (1, 2, 8), (32, 64, 128, 256, 512, 1024)

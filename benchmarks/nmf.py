@@ -23,7 +23,7 @@ from table import show, song, write_json
 from rtsep.dsp import fft, nmf
 from rtsep.dsp.windows import pair
 from rtsep.engine import Engine
-from rtsep.kernel import clock, kernel
+from rtsep.kernels import clock, kernel
 from rtsep.settings import Settings
 
 try:

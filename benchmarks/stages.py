@@ -41,7 +41,7 @@ from rtsep.dsp import (
     stft,
 )
 from rtsep.engine import Engine
-from rtsep.kernel import clock, kernel
+from rtsep.kernels import clock, kernel
 from rtsep.settings import MODES, Settings
 
 STAGES = (

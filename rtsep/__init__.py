@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .engine import Engine as Engine
     from .errors import BadInput as BadInput
     from .errors import Unavailable as Unavailable
+    from .kernels import kernel as kernel
     from .live.stream import open_stream as open_stream
     from .offline.analysis import analyze as analyze
     from .offline.evaluate import si_sdr as si_sdr
@@ -37,6 +38,7 @@ _HOMES = {
     "separate": ".offline.render",
     "follow": ".offline.render",
     "analyze": ".offline.analysis",
+    "kernel": ".kernels",
     "Templates": ".templates",
     "si_sdr": ".offline.evaluate",
 }

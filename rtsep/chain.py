@@ -1,7 +1,7 @@
 """The signal path on one page.
 
-    samples -> STFT -> noise -> medians, melody -> masks -> templates -> inverse STFT
-            -> stems -> faders -> key -> + microphone -> limiter
+    samples -> STFT -> noise -> medians, melody -> masks -> templates -> stages of one's own
+            -> inverse STFT -> stems -> faders -> key -> + microphone -> limiter
 
 `process` is that order. The sound card's callback, a file being rendered and `Engine.process` all call it.
 """
@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from . import own
 from . import places as at
 from .dsp import hpss, key, learned, limiter, masks, melody, meters, microphone, mix, nmf, noise, panning, stft
-from .kernel import complex64, float32, int64, kernel
+from .kernels import complex64, float32, int64, kernel
 
 FADER = ("gain_db", "mute", "solo")
 """What of a fader the columns of `State.faders` are."""
@@ -48,6 +49,8 @@ class State(NamedTuple):
     microphone: microphone.State
     limiter: limiter.State
     meters: meters.State
+    own: float32[::1]  # the states of stages of one's own, one behind the other
+    own_starts: int64[::1]  # (stages + 1,) where each begins, and the last ends
     # scratch: meaningless between calls
     dry: float32[:, ::1]  # (hop, channels) the delayed input
     magnitude: float32[::1]  # (bins,) of all channels together
@@ -115,6 +118,7 @@ def _frame(state):
     _split(state, state.hpss.history[hpss.due(state.hpss)])
     noise.weigh(state.noise, due, state.masks)
     meters.hear(state.meters, state.nmf.activations)
+    own.process(state.own, state.own_starts, state.hpss.history[hpss.due(state.hpss)], state.masks)
     stft.synthesize(state.stft, state.masks)
 
 
@@ -273,6 +277,7 @@ def reset(state):
     microphone.reset(state.microphone)
     limiter.reset(state.limiter)
     meters.reset(state.meters)
+    own.reset(state.own, state.own_starts)
 
 
 def room(stems: int, samples: int, channels: int) -> NDArray[np.float32]:

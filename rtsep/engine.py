@@ -2,16 +2,17 @@
 
 import warnings
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import networks
+from . import networks, own
 from .chain import AHEAD, FADER, MIX, NOTHING, State, process, reset, room
 from .dsp import hpss, key, learned, limiter, melody, meters, microphone, mix, nmf, noise, stft, windows
 from .errors import BadInput
-from .kernel import Image
+from .kernels import Image
 from .parameters import INDEX, PARAMETERS, Parameters
 from .settings import MOST_CHANNELS, ROOM, STEMS, Settings
 from .templates import Templates, check_names
@@ -127,6 +128,7 @@ class Engine:
         analysis, _ = windows.pair(*sizes[:3])
         center = self._center = windows.center(analysis)
         trained = self._networks or networks.untrained()
+        stages = own.prepare(self.settings.stages, sample_rate, sizes.hop_size, bins)
         stems, groups, index = self.stems, self.groups, {id: place for place, id in enumerate(self.parameters)}
         faders = (*stems, *groups)
         self._state = State(
@@ -170,6 +172,8 @@ class Engine:
             microphone=microphone.prepare(sample_rate, channels),
             limiter=limiter.prepare(sample_rate),
             meters=meters.prepare(sample_rate, len(stems), len(templates.pitches) if templates else 0),
+            own=np.concatenate([*stages, np.zeros(0, np.float32)]),
+            own_starts=np.cumsum([0, *map(len, stages)]),
             dry=np.zeros((sizes.hop_size, channels), np.float32),
             magnitude=np.zeros(bins, np.float32),
             harmonic=np.zeros(bins, np.float32),
@@ -182,7 +186,8 @@ class Engine:
             shares=np.zeros((len(templates.parts) if templates else len(self.settings.learn) + 1, bins), np.float32),
             masks=np.zeros((len(stems) - 1, bins), np.float32),
         )
-        self._image = Image(self._state)
+        self.image = Image(self._state, self.settings.stages)
+        """The state as the compiled code takes it."""
         self._block = np.zeros((max_block, channels), np.float32)
         self._voice = np.zeros((max_block, 1), np.float32)
         self._output = np.zeros((max_block, channels), np.float32)
@@ -211,6 +216,12 @@ class Engine:
         if self._state is None:
             raise BadInput("the engine is not prepared: call prepare(sample_rate=..., channels=...) first.")
         return self._state
+
+    @property
+    def stage_states(self) -> list[Sound]:
+        """The states of the stages of one's own: their numbers may be changed while it sounds."""
+        starts = self.state.own_starts
+        return [self.state.own[start:end] for start, end in pairwise(starts)]
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -265,7 +276,7 @@ class Engine:
     def reset(self) -> None:
         """Forget the sound; the next block starts afresh. Parameters stay, and count from the first sample on."""
         _ = self.state
-        reset(self._image)
+        reset(self.image)
 
     def process(self, block: ArrayLike, microphone: ArrayLike | None = None) -> Sound:
         """The mix of the stems for `block` (samples, channels), or (samples,) if mono; delayed by `latency`.
@@ -308,7 +319,7 @@ class Engine:
             voice = self._voice[:samples]
             voice[:, 0] = sung
         if samples:
-            process(self._image, self._block[:samples], voice, self._output[:samples], self._stems[:, :samples])
+            process(self.image, self._block[:samples], voice, self._output[:samples], self._stems[:, :samples])
         return samples, mono
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernel import External
+from .kernels import External
 
 WIDTH = 8
 

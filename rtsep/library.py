@@ -30,7 +30,7 @@ import platformdirs
 
 from . import disk
 from .errors import BadInput, Unavailable
-from .kernel import C_TYPES, Array, Image, Kernel, Scalar
+from .kernels import C_TYPES, Array, Image, Kernel, Scalar
 
 PACKAGE = Path(__file__).parent
 COMPILED = PACKAGE / "compiled"
@@ -52,15 +52,16 @@ class Library(NamedTuple):
 
 
 @cache
-def digest() -> str:
-    """Of all the text that the library is made of."""
+def digest(stages: tuple[str, ...] = ()) -> str:
+    """Of all the text that the library is made of, with that of `stages` of one's own."""
     texts = {path.relative_to(PACKAGE).as_posix(): path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
     held = {
         name: text
         for name, text in texts.items()
-        if b"\n@kernel" in text or name.startswith("build/") or name in (*_TABLES, "kernel.py", "lanes.py")
+        if b"\n@kernel" in text or name.startswith("build/") or name in (*_TABLES, "kernels.py", "lanes.py")
     }
-    return hashlib.sha256(json.dumps({name: text.decode() for name, text in held.items()}).encode()).hexdigest()[:16]
+    told = [{name: text.decode() for name, text in held.items()}, *(Path(stage).read_text() for stage in stages)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 @cache
@@ -88,14 +89,14 @@ def _features() -> dict[str, bool]:
     return dict(import_module("numpy._core._multiarray_umath").__cpu_features__)
 
 
-def warm_up(told: Callable[[str], object] = lambda sentence: None) -> None:
-    """Load the library; `told` hears of it if it must be built first, which takes half a minute."""
-    _library(told)
+def warm_up(told: Callable[[str], object] = lambda sentence: None, stages: tuple[str, ...] = ()) -> None:
+    """Load the library, with `stages` of one's own in it; `told` hears of it if it must be built first."""
+    _library(told, stages)
 
 
-def address(symbol: str) -> int:
-    """Where a C function of the library lies."""
-    return _library().address(symbol)
+def address(symbol: str, stages: tuple[str, ...] = ()) -> int:
+    """Where a C function of the library lies that has these `stages` in it."""
+    return _library(stages=stages).address(symbol)
 
 
 def place() -> Path:
@@ -103,24 +104,24 @@ def place() -> Path:
     return Path(_library().description["path"])
 
 
-_loaded: list[Library] = []
+_loaded: dict[tuple[str, ...], Library] = {}
 
 
-def _library(told: Callable[[str], object] = lambda sentence: None) -> Library:
+def _library(told: Callable[[str], object] = lambda sentence: None, stages: tuple[str, ...] = ()) -> Library:
     with _LOCK:
-        if not _loaded:
-            _loaded.append(_find() or _build(told))
-        return _loaded[0]
+        if stages not in _loaded:
+            _loaded[stages] = _find(stages) or _build(told, stages)
+        return _loaded[stages]
 
 
-def _name() -> str:
-    return f"rtsep-{target()}-{digest()}"
+def _name(stages: tuple[str, ...] = ()) -> str:
+    return f"rtsep-{target()}-{digest(stages)}"
 
 
-def _find() -> Library | None:
+def _find(stages: tuple[str, ...]) -> Library | None:
     """The library that fits, from where one may lie."""
     for folder in (COMPILED, cache_folder()):
-        library = _open(folder / f"{_name()}.json")
+        library = _open(folder / f"{_name(stages)}.json")
         if library is not None:
             return library
     return None
@@ -185,7 +186,7 @@ def _load(code: Path) -> tuple[Callable[[str], int], Any]:
     return engine.get_function_address, engine
 
 
-def _build(told: Callable[[str], object]) -> Library:
+def _build(told: Callable[[str], object], stages: tuple[str, ...]) -> Library:
     """Build the library where it can be kept, and load it.
 
     Raises
@@ -198,11 +199,12 @@ def _build(told: Callable[[str], object]) -> Library:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with disk.alone(folder):  # of two that start at once one waits for the other
-                library = _open(folder / f"{_name()}.json")
+                library = _open(folder / f"{_name(stages)}.json")
                 if library is None:
-                    told("building the engine for this machine, once: about half a minute ...")
-                    reason = build(folder, target())
-                    library = _open(folder / f"{_name()}.json")
+                    more = "".join(f" with {Path(stage).stem}" for stage in stages)
+                    told(f"building the engine for this machine{more}, once: about half a minute ...")
+                    reason = build(folder, target(), stages)
+                    library = _open(folder / f"{_name(stages)}.json")
             if library is not None:
                 return library
             reason = reason or f"{folder} may be written by others, or what was written there is not what was read"
@@ -246,7 +248,7 @@ def _built(target: str, whom: str, told: Callable[[str], object]) -> Path:
     raise Unavailable(f"the engine cannot be built: {reason or f'{folder} may be written by others'}.")
 
 
-def build(folder: Path, target: str) -> str:
+def build(folder: Path, target: str, stages: tuple[str, ...] = ()) -> str:
     """Build the library for `target` into `folder`, in a process of its own; why it failed, or nothing.
 
     Raises
@@ -255,7 +257,7 @@ def build(folder: Path, target: str) -> str:
     """
     paths = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-m", "rtsep.build", target, str(folder)],
+        [sys.executable, "-m", "rtsep.build", target, str(folder), *(f"--stage={stage}" for stage in stages)],
         env={**os.environ, "PYTHONPATH": paths, "NUMBA_DISABLE_INTEL_SVML": "1"},
         stdout=subprocess.PIPE,
         text=True,
@@ -320,15 +322,16 @@ def _kind(text: str) -> Any:
     return Scalar(text) if text in C_TYPES else text
 
 
-_functions: dict[str, list[_Function]] = {}
+_functions: dict[tuple[str, tuple[str, ...]], list[_Function]] = {}
 
 
 def call(kernel: Kernel, arguments: Sequence[Any]) -> Any:
     """Run `kernel` in the library, or, if that does not offer it for such arguments, compiled for itself."""
-    known = _functions.get(kernel.name)
+    stages = next((value.stages for value in arguments if isinstance(value, Image)), ())
+    known = _functions.get((kernel.name, stages))
     if known is None:
         with _LOCK:
-            known = _functions[kernel.name] = list(_offered(kernel))
+            known = _functions[kernel.name, stages] = list(_offered(kernel, stages))
     for function in known:
         if function.takes(arguments):
             return function(arguments)
@@ -338,8 +341,8 @@ def call(kernel: Kernel, arguments: Sequence[Any]) -> Any:
     return function(arguments)
 
 
-def _offered(kernel: Kernel) -> Iterator[_Function]:
-    library = _library()
+def _offered(kernel: Kernel, stages: tuple[str, ...]) -> Iterator[_Function]:
+    library = _library(stages=stages)
     told = library.description["functions"].get(kernel.name)
     if told is not None:
         yield _Function(library.address(told["symbol"]), [_kind(text) for text in told["arguments"]], told["results"])

@@ -26,7 +26,7 @@ from .dsp import windows
 from .engine import Engine
 from .errors import BadInput, Unavailable
 from .idle import why_idle
-from .kernel import leaves, words
+from .kernels import leaves, words
 from .live.controls import PRESETS, Preset, preset, presets
 from .offline import files
 from .parameters import SILENCE_DB, plain

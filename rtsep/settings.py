@@ -119,6 +119,7 @@ class Settings:
     networks : file of trained networks in place of ours, see `rtsep.networks`; None for ours
     room : whether the noise of the room may be learned while it sounds: it is taken away ahead of all else, into a stem
         ROOM whose fader starts at silence
+    stages : modules of one's own, or their paths, that may change the masks of each frame: see `rtsep.own`
 
     Raises
     ------
@@ -140,6 +141,7 @@ class Settings:
     learn: tuple[str, ...] = ()
     networks: str | None = None
     room: bool = False
+    stages: tuple[Any, ...] = ()  # once made, paths
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -153,6 +155,10 @@ class Settings:
             object.__setattr__(self, "templates", named(self.templates))
         elif not (self.templates is None or hasattr(self.templates, "splits")):
             raise BadInput(f"templates are {self.templates!r}: give Templates, the name of a kit, or a path.")
+        if self.stages:
+            from .own import path_of
+
+            object.__setattr__(self, "stages", tuple(map(path_of, self.stages)))
         if self.learn and self.templates:
             raise BadInput("either templates split the sound or parts of it are learned: leave one of them out.")
         _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")

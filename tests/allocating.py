@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from rtsep.engine import Engine
-from rtsep.kernel import Image
+from rtsep.kernels import Image
 from rtsep.live import callback, player
 from rtsep.settings import MODES, Settings
 

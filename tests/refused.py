@@ -1,6 +1,6 @@
 """Kernels that the build must refuse. Here rather than beside their tests, where pytest would rewrite the assertion."""
 
-from rtsep.kernel import kernel
+from rtsep.kernels import kernel
 
 
 @kernel

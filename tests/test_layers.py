@@ -54,7 +54,7 @@ def test_the_audio_thread_takes_only_types_from_settings(file):
 
 
 GROUND = files_in(
-    "settings.py", "parameters.py", "places.py", "errors.py", "disk.py", "kernel.py", "lanes.py", "library.py"
+    "settings.py", "parameters.py", "places.py", "errors.py", "disk.py", "kernels.py", "lanes.py", "library.py"
 )
 
 

@@ -19,7 +19,7 @@ from rtsep.build import __main__ as builder
 from rtsep.build import describe, emit, lower
 from rtsep.dsp import fft
 from rtsep.errors import BadInput, Unavailable
-from rtsep.kernel import complex64, float32
+from rtsep.kernels import complex64, float32
 
 BUILD = library.build
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows tells nothing of who may write")

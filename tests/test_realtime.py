@@ -16,7 +16,7 @@ from refused import allocating, printing, raising
 from rtsep import library
 from rtsep.build import emit
 from rtsep.errors import BadInput
-from rtsep.kernel import Image, float32
+from rtsep.kernels import Image, float32
 
 HERE = Path(__file__).parent
 

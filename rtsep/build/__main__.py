@@ -1,8 +1,8 @@
-"""`python -m rtsep.build TARGET ... FOLDER`: the library for machines, one of which may be `native`, this one.
+"""`python -m rtsep.build TARGET ... FOLDER [--stage=FILE ...]`: the library for machines; `native` is this one.
 
 Writes rtsep-TARGET-DIGEST with the suffix of a shared library (.o where this machine has nothing that links), .json,
 its description, and rtsep.h. TARGET-object is what a host in C calls, as object code for others to link.
-What went wrong is one line on standard output.
+Stages are modules of one's own that are compiled in (`own.py`). What went wrong is one line on standard output.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .. import disk, library
+from .. import disk, library, own
 from ..errors import BadInput
 
 
@@ -21,9 +21,11 @@ def main(arguments: list[str]) -> int:
     try:
         if len(arguments) < 2:
             raise BadInput("usage: python -m rtsep.build TARGET ... FOLDER.")
-        *targets, folder = arguments
+        stages = tuple(each.removeprefix("--stage=") for each in arguments if each.startswith("--stage="))
+        *targets, folder = (each for each in arguments if not each.startswith("--stage="))
+        own.compose(stages)
         for target in targets:
-            _build(library.target() if target == "native" else target, Path(folder))
+            _build(library.target() if target == "native" else target, Path(folder), stages)
         return 0
     except BadInput as error:
         print(error)
@@ -38,8 +40,8 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def _build(name: str, folder: Path) -> None:
-    mark = f"rtsep-{name}-{library.digest()}"
+def _build(name: str, folder: Path, stages: tuple[str, ...]) -> None:
+    mark = f"rtsep-{name}-{library.digest(stages)}"
     if library.usable(folder / f"{mark}.json"):
         return
     from numba.core.errors import NumbaError
@@ -82,7 +84,7 @@ def _build(name: str, folder: Path) -> None:
         content = made.read_bytes()
     told = describe(offered, module) | {
         "target": name,
-        "digest": library.digest(),
+        "digest": library.digest(stages),
         "file": f"{mark}{made.suffix}",
         "sha256": hashlib.sha256(content).hexdigest(),
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import chain
-from ..kernel import leaves, words
+from ..kernels import leaves, words
 from ..parameters import PARAMETERS
 
 if TYPE_CHECKING:  # an image needs no numba

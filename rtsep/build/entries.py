@@ -14,7 +14,7 @@ from numba.np import arrayobj
 
 from .. import chain
 from ..dsp import nmf, noise
-from ..kernel import float32, float64, int64, kernel, leaves, pointer, ulong, words
+from ..kernels import float32, float64, int64, kernel, leaves, pointer, ulong, words
 from ..live import callback, player
 from ..offline import informed
 from .lower import Entry

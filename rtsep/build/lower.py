@@ -16,7 +16,7 @@ from numba.core.descriptors import TargetDescriptor
 from numba.core.target_extension import CPU, dispatcher_registry, jit_registry, target_override, target_registry
 from numba.extending import typeof_impl
 
-from ..kernel import Array, External, Kernel, Scalar
+from ..kernels import Array, External, Kernel, Scalar
 from . import states, system
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import disk
-from ..kernel import Kernel
+from ..kernels import Kernel
 from .emit import TARGETS, emit
 from .lower import Entry, lower
 

@@ -15,7 +15,7 @@ from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.np.numpy_support import from_dtype
 
-from ..kernel import Array, Scalar, words
+from ..kernels import Array, Scalar, words
 
 _WORD = ir.IntType(64)
 POINTER = ir.IntType(8).as_pointer()

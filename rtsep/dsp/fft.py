@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import aligned, float32, kernel
+from ..kernels import aligned, float32, kernel
 from ..lanes import WIDTH, load, load_pairs, reverse, splat, store, store_blocks, store_fours, store_pairs
 
 SMALLEST, LARGEST = 64, 32768

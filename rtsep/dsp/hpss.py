@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import aligned, float32, int64, kernel
+from ..kernels import aligned, float32, int64, kernel
 from ..lanes import WIDTH, kept_below, load, maximum, minimum, splat, store
 
 _LANES = 2 * WIDTH  # stretches of the spectrum whose medians along frequency slide side by side

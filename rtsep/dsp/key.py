@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import complex64, float32, int64, kernel
+from ..kernels import complex64, float32, int64, kernel
 from . import fft, stft, windows
 
 _LONGEST_S = 0.05  # of the synthesis window, which is the latency

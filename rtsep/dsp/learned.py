@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernel import float32, int64, kernel
+from ..kernels import float32, int64, kernel
 from ..lanes import WIDTH, load, maximum, splat, store
 from .masks import HARMONY, MELODY, PERCUSSIVE
 

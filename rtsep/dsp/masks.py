@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from ..kernel import kernel
+from ..kernels import kernel
 
 PERCUSSIVE, MELODY, HARMONY = 0, 1, 2  # rows of the masks
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernel import float32, int64, kernel
+from ..kernels import float32, int64, kernel
 from ..lanes import WIDTH, largest, load, maximum, splat, store
 from . import pitchnet, salience
 from .salience import LOWEST_HZ, PER_OCTAVE, PITCHES

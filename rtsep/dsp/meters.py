@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import float32, int64, kernel
+from ..kernels import float32, int64, kernel
 
 _FALL_S = 0.3
 HISTORY = 2048  # frames of melody that are kept: seconds

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernel import float32, int64, kernel
+from ..kernels import float32, int64, kernel
 
 _GLIDE_S = 0.01
 _ATTACK_S, _HOLD_S, _RELEASE_S = 0.001, 0.05, 0.15  # of the gate; the first and last are time constants

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import float32, int64, kernel
+from ..kernels import float32, int64, kernel
 
 _GLIDE_S = 0.01
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..kernel import aligned, float32, int64, kernel, publish
+from ..kernels import aligned, float32, int64, kernel, publish
 from .masks import power
 
 DESCENT, KULLBACK_LEIBLER, EUCLIDEAN, ITAKURA_SAITO = range(4)

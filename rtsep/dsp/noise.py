@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..kernel import float32, int64, kernel, publish
+from ..kernels import float32, int64, kernel, publish
 
 # Chosen among forty rules on four recordings in hum, pink noise and the noise of a fan.
 _DEVIATIONS = 1.5

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ..kernel import kernel
+from ..kernels import kernel
 
 EVERYWHERE = 2.0
 """A width that leaves nothing out."""

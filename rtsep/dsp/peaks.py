@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import complex64, float32, int64, kernel
+from ..kernels import complex64, float32, int64, kernel
 
 _STEP_S = 0.0058  # between the spectra that are compared: singing moves little meanwhile
 _WEAK_HZ = 200.0  # the ear, and lead voices, have little below

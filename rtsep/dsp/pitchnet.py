@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernel import aligned, float32, int64, kernel
+from ..kernels import aligned, float32, int64, kernel
 from ..lanes import WIDTH, load, splat, store
 from . import peaks
 

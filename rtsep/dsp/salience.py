@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import float32, kernel
+from ..kernels import float32, kernel
 from . import peaks
 
 LOWEST_HZ, HIGHEST_HZ = 55.0, 1760.0

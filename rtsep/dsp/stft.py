@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernel import complex64, float32, int64, kernel
+from ..kernels import complex64, float32, int64, kernel
 from ..settings import Sizes
 from . import fft, windows
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import chain
-from ..kernel import clock, float32, float64, int64, kernel, publish, thread_id, wait
+from ..kernels import clock, float32, float64, int64, kernel, publish, thread_id, wait
 from . import player
 
 PIECE = 1024  # samples that the engine takes at once: a device's block may be longer, and may change

@@ -16,7 +16,7 @@ import soxr
 
 from ..engine import Sound
 from ..errors import BadInput
-from ..kernel import float32, int64, kernel, publish
+from ..kernels import float32, int64, kernel, publish
 from ..offline.files import BLOCK, Reader
 from ..settings import MOST_CHANNELS
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from ..engine import Engine, Sound
 from ..errors import BadInput, Unavailable
-from ..kernel import Image
+from ..kernels import Image
 from ..library import address, warm_up
 from . import callback, devices, player
 from .player import Player
@@ -140,7 +140,7 @@ class Stream:
             microphone=place,
             ring=int(_RING_S * self.sample_rate) if record or settings.learn or settings.room else 0,
         )
-        self._image = Image(self.state)
+        self._image = Image(self.state, settings.stages)
 
     def _microphone(
         self, microphone: bool | Source | None, channel: int | None, free: int
@@ -209,7 +209,7 @@ class Stream:
                 ffi = sounddevice._ffi
                 self._stream = sounddevice._StreamBase(
                     kind,
-                    callback=ffi.cast("PaStreamCallback*", address("rtsep_portaudio")),
+                    callback=ffi.cast("PaStreamCallback*", address("rtsep_portaudio", self._image.stages)),
                     userdata=ffi.cast("void*", self._image.address),
                     **common,
                 )
@@ -250,7 +250,7 @@ class Stream:
     def callback(self, inputs: Sound, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         """What the compiled callback does, as a callback in Python for `sounddevice.Stream`."""
         places = inputs.ctypes.data, outputs.ctypes.data, samples, None, int(status._flags) if status else 0
-        callback.FUNCTION(address("rtsep_portaudio"))(*places, self._image.address)
+        callback.FUNCTION(address("rtsep_portaudio", self._image.stages))(*places, self._image.address)
 
     def _output_callback(self, outputs: Sound, samples: int, time_info: Any, status: Any) -> None:
         self.callback(np.zeros((samples, 0), np.float32), outputs, samples, time_info, status)
@@ -455,7 +455,7 @@ def open_stream(
         compiled=compiled,
     )
     try:
-        warm_up()
+        warm_up(stages=engine.settings.stages)
         if record:
             stream.recorder = Recorder(
                 stream.state,

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..dsp import windows
 from ..errors import BadInput, unknown
-from ..kernel import kernel
+from ..kernels import kernel
 from ..settings import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, Sizes
 from ..templates import harmonic_templates, onset_templates
 from .files import Name, Sound, Writer, encoded, load, name_of

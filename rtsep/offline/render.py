@@ -200,7 +200,7 @@ def render(
         length += samples if real else 0
         block[:samples] = given
         parts = stems[:, :samples]
-        process(engine.state, block[:samples], np.zeros((samples, 0), np.float32), mix[:samples], parts)
+        process(engine.image, block[:samples], np.zeros((samples, 0), np.float32), mix[:samples], parts)
         newest = int(engine.meters.frames[0])
         if track is not None:
             track.append(engine.meters.melody[np.arange(frames, newest) % len(engine.meters.melody)])

@@ -118,13 +118,15 @@ def words(kind: Any) -> int:
 class Image:
     """A state as compiled code sees it. Keep it while that may run; it keeps the state.
 
+    With the paths of `stages` of one's own it runs in a library that has them compiled in (`own.py`).
+
     Raises
     ------
     TypeError : if an array is not what its state class says.
     """
 
-    def __init__(self, state: Any) -> None:
-        self.state = state
+    def __init__(self, state: Any, stages: tuple[str, ...] = ()) -> None:
+        self.state, self.stages = state, stages
         content: list[int] = []
         self._draw(state, content)
         self.words = np.array(content, np.int64)
