@@ -38,7 +38,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 nitpick_ignore_regex = [  # types of other packages, and of the engine's inside
     ("py:.*", r"(?!rtsep\.).*"),
-    ("py:class", r"rtsep\.(engine\.State|dsp\..*|settings\.Sizes|live\.player\.Player)"),
+    ("py:class", r"rtsep\.(chain\.State|dsp\..*|settings\.Sizes|live\.player\.Player)"),
 ]
 
 

@@ -1,12 +1,9 @@
 """Stages of one's own: modules whose kernels see each frame before it becomes sound, and may change its masks.
 
-A module has three names:
-
-    prepare(sample_rate, hop_size, bins)    its state, a one-dimensional float32 array: tables, memory, and numbers that
-                                            may be changed while it sounds
-    reset(state)                            a kernel: forget the sound
-    process(state, magnitude, masks)        a kernel: change `masks` (stems - 1, bins), those of all stems but the last,
-                                            which gets what they leave; `magnitude` (bins,) is of all channels together
+A module has three names. `prepare(sample_rate, hop_size, bins)` returns its state, a one-dimensional float32 array:
+tables, memory, and numbers that may be changed while it sounds. `reset(state)`, a kernel, forgets the sound.
+`process(state, magnitude, masks)`, a kernel, changes the masks (stems - 1, bins) of all stems but the last, which gets
+what they leave; the magnitude (bins,) is of all channels together.
 
 Kernels are made by `rtsep.kernel`. They may call other kernels and NumPy's plain mathematics, and are refused if they
 allocate, raise or need Python. An engine with such stages is compiled when it is first used.

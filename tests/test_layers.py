@@ -42,7 +42,7 @@ def imports_any_of(file, *modules):
 def test_the_audio_thread_imports_only_arrays_kernels_and_itself(file):
     for name in imported(file):
         if name.startswith("rtsep"):
-            assert re.match(r"rtsep\.(dsp|kernel|lanes|settings)\b", name) or name == "rtsep", name
+            assert re.match(r"rtsep\.(dsp|kernels|lanes|settings)\b", name) or name == "rtsep", name
         else:
             assert name.split(".")[0] in DSP_MAY_IMPORT, name
 

@@ -31,7 +31,7 @@ def cache(tmp_path, monkeypatch):
     library.warm_up()
     good, name, built = library.place(), library._name(), []
 
-    def build(folder, target):
+    def build(folder, target, stages=()):
         assert target == library.target()
         built.append(folder)
         for path in (good, good.with_suffix(".json")):
@@ -43,7 +43,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("RTSEP_CACHE", str(folder))
     monkeypatch.setattr(library, "COMPILED", tmp_path / "none")
     monkeypatch.setattr(library, "build", build)
-    monkeypatch.setattr(library, "_loaded", [])
+    monkeypatch.setattr(library, "_loaded", {})
     return folder, folder / f"{name}.json", folder / good.name, built
 
 
@@ -131,7 +131,7 @@ def test_where_nothing_can_be_kept_it_is_built_for_this_process_alone(cache, tmp
 
 
 def test_what_cannot_be_built_is_told_with_the_reason_and_the_remedy(cache, monkeypatch):
-    monkeypatch.setattr(library, "build", lambda folder, target: "no space left on device")
+    monkeypatch.setattr(library, "build", lambda folder, target, stages: "no space left on device")
     with pytest.raises(Unavailable, match=r"cannot be built: no space left on device\. Set RTSEP_CACHE to a folder"):
         start()
 
@@ -160,7 +160,7 @@ def test_a_kernel_that_cannot_be_compiled_is_told_once_with_what_numba_says(cach
 def test_an_edited_kernel_has_another_name(cache, monkeypatch):
     start()
     _, _, _, built = cache
-    monkeypatch.setattr(library, "digest", lambda: "of other text")
+    monkeypatch.setattr(library, "digest", lambda stages: "of other text")
     with pytest.raises(Unavailable):  # what is "built" here has the old name
         start()
     assert len(built) > 1
@@ -171,7 +171,7 @@ def test_of_two_that_start_at_once_one_builds(cache, monkeypatch):
     monkeypatch.setattr(library, "_LOCK", threading.Lock())  # as in two processes
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(library._find() or library._build(print))) for _ in range(2)
+        threading.Thread(target=lambda: found.append(library._find(()) or library._build(print, ()))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()
