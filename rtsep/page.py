@@ -27,7 +27,7 @@ from .engine import Engine
 from .errors import BadInput, Unavailable
 from .idle import why_idle
 from .kernels import leaves, words
-from .live.controls import PRESETS, Preset, preset, presets
+from .live.presets import PRESETS, Preset, preset, presets
 from .offline import files
 from .parameters import SILENCE_DB, plain
 from .settings import Settings

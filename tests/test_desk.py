@@ -17,9 +17,9 @@ from signals import constant, tune
 from rtsep import BadInput, Engine, Settings
 from rtsep.library import warm_up
 from rtsep.live import desk as module
-from rtsep.live.controls import PRESETS
 from rtsep.live.desk import Desk, Hold, Meter, Picture, Row, Values, stepped
 from rtsep.live.history import History
+from rtsep.live.presets import PRESETS
 from rtsep.live.stream import Stream
 from rtsep.parameters import PARAMETERS
 from rtsep.templates import KITS, load

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtsep.live.bindings import FORMAT, Surface, load
-from rtsep.live.controls import load_controller
+from rtsep.live.controller_files import load_controller
 from rtsep.live.messages import Parser
 from rtsep.parameters import PARAMETERS, Parameters
 

@@ -6,7 +6,6 @@ import pytest
 
 from rtsep.commands import midi
 from rtsep.errors import BadInput, Unavailable
-from rtsep.live import controls
 from rtsep.live.bindings import Binding, default_bindings
 from rtsep.live.hands import Hands, controllers, read
 from rtsep.parameters import INDEX, Parameters
@@ -234,7 +233,7 @@ def test_what_another_program_binds_is_taken_up_while_it_runs_and_not_lost(plugg
 
 
 def test_a_preset_that_a_program_recalls_is_named(config, capsys):
-    controls.save_preset("quiet", {"output.gain_db": -20}, program=6)
+    presets.save_preset("quiet", {"output.gain_db": -20}, program=6)
     running = controllers(Parameters([0.0] * len(INDEX)))
     surface = running._make_surface("Box")
     names = []

@@ -299,7 +299,7 @@ def test_the_page_fits_the_screen_and_a_thumb(browser, folder, width, height, th
 
 
 def test_presets_go_in_and_out_as_files_of_the_command_line(browser, folder, tmp_path, monkeypatch):
-    from rtsep.live import controls
+    from rtsep.live import presets
 
     monkeypatch.setenv("RTSEP_CONFIG", str(tmp_path))
     visit(browser, folder)
@@ -313,14 +313,14 @@ def test_presets_go_in_and_out_as_files_of_the_command_line(browser, folder, tmp
         "return store.toToml({ values: engine.values }, engine.parameters);",
     )
     (tmp_path / "page.toml").write_text(content)
-    controls.import_preset(str(tmp_path / "page.toml"), None, False)
-    values = controls.preset("page").values
+    presets.import_preset(str(tmp_path / "page.toml"), None, False)
+    values = presets.preset("page").values
     assert values["melody.gain_db"] == -np.inf and values["percussive.mute"] == 1
     told = run(
         browser,
         given
         + "return Object.entries(store.fromToml(given[0], engine.parameters).values).map(([id, x]) => [id, `${x}`]);",
-        controls.preset_text("drums-down"),
+        presets.preset_text("drums-down"),
     )
     assert ["percussive.gain_db", "-12"] in told
 

@@ -17,7 +17,7 @@ from signals import music, tune
 
 from rtsep import Engine, Settings, plugin
 from rtsep.errors import BadInput, Unavailable
-from rtsep.live.controls import preset
+from rtsep.live.presets import preset
 
 RATE = 48_000
 KARAOKE = preset("karaoke").values

@@ -14,8 +14,8 @@ import numpy as np
 from ..engine import Engine
 from ..errors import Unavailable
 from ..library import cache_folder, place, warm_up
-from ..live.controls import folder
 from ..live.devices import devices, portaudio
+from ..live.documents import folder
 from ..live.ports import ports
 from ..settings import MODES, Settings
 from .options import json_too

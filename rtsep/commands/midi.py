@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import BadInput, Unavailable, some, unknown
-from ..live import controls, ports
+from ..live import controller_files, ports
 from ..live.bindings import KINDS, TAKEOVERS, Binding, Surface, document
 from ..live.hands import controllers, keep, read
 from ..live.messages import Message
@@ -220,8 +220,8 @@ def _controller(part: str, jack: bool, new: bool = False) -> tuple[str, bool]:
         there: dict[str, list[str]] = {name: [] for name, _, _ in ports.ports(jack)}
     except Unavailable:
         there = {}
-    own, ours = controls.known_controllers()
-    word, name = part.casefold(), controls.file_name(part).casefold()
+    own, ours = controller_files.known_controllers()
+    word, name = part.casefold(), controller_files.file_name(part).casefold()
     kinds: list[tuple[dict[str, list[str]], bool]] = [
         (there, True),
         (own, False),

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import BadInput
 from ..idle import idle_for_now, refuse_idle
-from ..live.controls import PRESETS, load_session, preset
+from ..live.presets import PRESETS, preset
+from ..live.sessions import load_session
 from ..parameters import PARAMETERS, find
 from ..settings import MODES, Settings
 from ..streams import tell

@@ -5,16 +5,8 @@ import json
 import sys
 from collections.abc import Mapping
 
-from ..live.controls import (
-    delete_preset,
-    export_preset,
-    import_preset,
-    load_session,
-    preset,
-    preset_text,
-    presets,
-    save_preset,
-)
+from ..live.presets import delete_preset, export_preset, import_preset, preset, preset_text, presets, save_preset
+from ..live.sessions import load_session
 from ..parameters import checked, plain
 from ..streams import tell
 from .options import json_too, pairs

@@ -17,7 +17,7 @@ from ..errors import BadInput, Unavailable
 from ..offline.notes import THRESHOLD_DB
 from ..parameters import PARAMETERS
 from ..templates import Templates
-from . import controls
+from . import presets
 from .history import History
 from .painter import printable
 from .ports import Midi
@@ -289,7 +289,7 @@ class Desk:
         *,
         history: History | None = None,
         midi: Midi | None = None,
-        presets: Callable[[], Sequence[controls.Preset]] = controls.presets,
+        presets: Callable[[], Sequence[presets.Preset]] = presets.presets,
     ) -> None:
         self.stream, self.parameters = stream, stream.engine.parameters
         self._history, self._midi, self._presets = history, midi, presets

@@ -10,11 +10,11 @@ from rich.console import RenderableType
 from ..errors import BadInput, Unavailable
 from ..parameters import Parameters
 from ..streams import tell
-from . import bindings, code, controls
+from . import bindings, code, controller_files, presets
 from .bindings import Bound, Surface
-from .controls import Session
 from .messages import Message, check_channel
 from .ports import Midi
+from .sessions import Session
 from .stream import Stream
 
 
@@ -103,17 +103,17 @@ def controllers(
     check_channel(channel)
 
     def recall(bank: int, program: int) -> None:
-        preset = controls.preset_of(bank, program + 1)
+        preset = presets.preset_of(bank, program + 1)
         if preset:
             parameters.recall(preset.values)
             midi.recalled(preset.name)
 
-    seen = controls.controllers_stamp()
+    seen = controller_files.controllers_stamp()
 
     def look(surfaces: Iterable[Surface]) -> None:
         """Take up what somebody else, or a person with an editor, has written of controllers."""
         nonlocal seen
-        found = controls.controllers_stamp()
+        found = controller_files.controllers_stamp()
         if found == seen:
             return
         seen = found
@@ -160,7 +160,7 @@ def keep(surface: Surface, part: bool = False) -> None:
         return bindings.document(surface.bindings, surface.feeds_back)
 
     with surface.keeping():
-        controls.update_controller(surface.name, change, part=part)
+        controller_files.update_controller(surface.name, change, part=part)
 
 
 def read(port: str) -> Bound:
@@ -168,7 +168,7 @@ def read(port: str) -> Bound:
 
     Raises `BadInput` or `Unavailable`, with the name of the file that cannot be understood.
     """
-    return _understood(port, controls.load_controller(port))
+    return _understood(port, controller_files.load_controller(port))
 
 
 def _understood(port: str, document: Mapping[str, Any] | None) -> Bound:
@@ -177,4 +177,4 @@ def _understood(port: str, document: Mapping[str, Any] | None) -> Bound:
     try:
         return bindings.load(document)
     except BadInput as error:
-        raise BadInput(f"{controls.controller_path(port)}: {error}") from None
+        raise BadInput(f"{controller_files.controller_path(port)}: {error}") from None

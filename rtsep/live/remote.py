@@ -23,7 +23,7 @@ import numpy as np
 from .. import library, page
 from ..errors import BadInput, Unavailable
 from ..parameters import plain
-from .controls import folder
+from .documents import folder
 from .player import Player
 from .stream import Stream
 

@@ -26,7 +26,7 @@ from ..offline.dictionary import SILENT, magnitudes, sounding
 from ..offline.takeout import REACHES, Trial, left_over, moved, templates_of, tried_out
 from ..settings import REST, ROOM
 from ..templates import Spectra, Templates
-from .controls import folder
+from .documents import folder
 from .stream import Stream
 
 _LEAST_S = 0.3  # of holding

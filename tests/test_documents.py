@@ -18,12 +18,13 @@ from hypothesis import settings as times
 from hypothesis import strategies as st
 
 from rtsep.errors import BadInput, Unavailable
-from rtsep.live import controls
-from rtsep.live.controls import PRESETS, Session
+from rtsep.live import controller_files, documents, presets, sessions
+from rtsep.live.presets import PRESETS
+from rtsep.live.sessions import Session
 from rtsep.parameters import PARAMETERS, SILENCE_DB, Parameters
 from rtsep.settings import GROUPS, STEMS
 
-MAPS = Path(controls.__file__).parent / "maps"
+MAPS = Path(documents.__file__).parent / "maps"
 FADERS = {f"{stem}.{part}" for stem in (*STEMS, *GROUPS) for part in ("gain_db", "mute", "solo")}
 SEVERAL = times(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -63,7 +64,7 @@ def files(folder):
 
 
 def keep_controller(port, document, **options):
-    controls.update_controller(port, lambda before: document, **options)
+    controller_files.update_controller(port, lambda before: document, **options)
 
 
 def refuse(error):
@@ -89,10 +90,10 @@ def refuse(error):
     ),
 )
 def test_shipped_presets_set_the_whole_mix_and_nothing_but_the_mix(name, departures):
-    assert controls.preset(name).values == dict.fromkeys(FADERS, 0) | departures
+    assert presets.preset(name).values == dict.fromkeys(FADERS, 0) | departures
     parameters = fresh()
     parameters.update(PRESETS[name])
-    assert {id: parameters[id].value for id in FADERS} == controls.preset(name).values
+    assert {id: parameters[id].value for id in FADERS} == presets.preset(name).values
 
 
 @pytest.mark.parametrize("first, second", list(permutations(PRESETS, 2)))
@@ -100,14 +101,14 @@ def test_shipped_presets_leave_no_traces_in_one_another(first, second):
     parameters, alone = fresh(), fresh()
     for id in FADERS:
         parameters[id] = PARAMETERS[id].high
-    parameters.update(controls.preset(first).values)
-    parameters.update(controls.preset(second).values)
-    alone.update(controls.preset(second).values)
+    parameters.update(presets.preset(first).values)
+    parameters.update(presets.preset(second).values)
+    alone.update(presets.preset(second).values)
     assert parameters.snapshot() == alone.snapshot()
 
 
 def test_shipped_presets_have_the_programs_from_1_in_their_order():
-    assert [(each.name, each.bank, each.program) for each in controls.presets()] == [
+    assert [(each.name, each.bank, each.program) for each in presets.presets()] == [
         ("karaoke", 0, 1),
         ("lead-only", 0, 2),
         ("backing-only", 0, 3),
@@ -116,30 +117,30 @@ def test_shipped_presets_have_the_programs_from_1_in_their_order():
         ("no-drums", 0, 6),
         ("practice", 0, 7),
     ]
-    assert all(each.shipped and not each.warnings for each in controls.presets())
-    assert controls.preset_of(0, 2) == controls.preset("lead-only")
-    assert controls.preset_of(1, 2) is controls.preset_of(0, 0) is controls.preset_of(0, 8) is None
+    assert all(each.shipped and not each.warnings for each in presets.presets())
+    assert presets.preset_of(0, 2) == presets.preset("lead-only")
+    assert presets.preset_of(1, 2) is presets.preset_of(0, 0) is presets.preset_of(0, 8) is None
 
 
 @pytest.mark.parametrize("name", ("karaoke", "Karaoke", "LEAD-ONLY"))
 def test_shipped_presets_can_be_neither_replaced_nor_deleted(config, tmp_path, name):
     given = put(tmp_path / "given.toml", "format = 1\n")
     with pytest.raises(BadInput, match="comes with rtsep: choose another name"):
-        controls.save_preset(name, {}, force=True)
+        presets.save_preset(name, {}, force=True)
     with pytest.raises(BadInput, match="comes with rtsep: choose another name"):
-        controls.import_preset(given, name, force=True)
+        presets.import_preset(given, name, force=True)
     with pytest.raises(BadInput, match="comes with rtsep and stays"):
-        controls.delete_preset(name)
+        presets.delete_preset(name)
     assert not config.exists()
-    assert controls.preset(name) == controls.preset(name.lower()) and controls.preset(name).shipped
+    assert presets.preset(name) == presets.preset(name.lower()) and presets.preset(name).shipped
 
 
 def test_a_file_with_the_name_of_a_shipped_preset_is_told_of_and_left_out(config):
     path = put(config / "presets" / "Karaoke.toml", 'format = 1\n[parameters]\nbypass = "on"\n')
     told = []
-    assert [each.name for each in controls.presets(told.append)] == list(PRESETS)
+    assert [each.name for each in presets.presets(told.append)] == list(PRESETS)
     assert told == [f"{path}: the preset 'Karaoke' comes with rtsep: choose another name."]
-    assert "bypass" not in controls.preset("Karaoke").values
+    assert "bypass" not in presets.preset("Karaoke").values
 
 
 # Presets of the user's
@@ -148,14 +149,14 @@ def test_a_file_with_the_name_of_a_shipped_preset_is_told_of_and_left_out(config
 @SEVERAL
 @given(VALUES)
 def test_every_value_of_every_parameter_comes_back_exactly(values):
-    controls.save_preset("mine", values, force=True)
-    assert controls.preset("mine") == ("mine", values, None, 0, False, [])
+    presets.save_preset("mine", values, force=True)
+    assert presets.preset("mine") == ("mine", values, None, 0, False, [])
 
 
 @SEVERAL
 @given(VALUES)
 def test_files_hold_numbers_in_the_units_of_the_parameters_and_words(config, values):
-    controls.save_preset("mine", values, force=True)
+    presets.save_preset("mine", values, force=True)
     with open(config / "presets" / "mine.toml", "rb") as file:
         content = tomllib.load(file)
     words = {id: parameter.choices for id, parameter in PARAMETERS.items() if parameter.choices}
@@ -165,12 +166,12 @@ def test_files_hold_numbers_in_the_units_of_the_parameters_and_words(config, val
 
 def test_a_preset_looks_as_a_person_would_write_it(config):
     values = {"melody.gain_db": -math.inf, "key.semitones": -2, "bypass": 1, "hpss.mask": "binary"}
-    controls.save_preset("Für Elise", values, program=128, bank=3)
+    presets.save_preset("Für Elise", values, program=128, bank=3)
     assert (config / "presets" / "Für Elise.toml").read_text("utf-8") == (
         'format = 1\nprogram = 128\nbank = 3\n\n[parameters]\n"melody.gain_db" = -inf\n"key.semitones" = -2.0\n'
         'bypass = "on"\n"hpss.mask" = "binary"\n'
     )
-    assert controls.preset("Für Elise").values == values | {"hpss.mask": 1}
+    assert presets.preset("Für Elise").values == values | {"hpss.mask": 1}
 
 
 MINE = """\ufeff# The bridge of the song
@@ -193,43 +194,43 @@ color = "red"
 
 def test_comments_and_what_is_unknown_stay_when_a_preset_is_saved_again(config):
     path = put(config / "presets" / "bridge.toml", MINE)
-    before = controls.preset("bridge")
+    before = presets.preset("bridge")
     assert before.values == {"melody.gain_db": -6, "percussive.gain_db": -3, "hpss.bias": 2.5, "bypass": 1}
     assert (before.program, before.bank, before.shipped) == (9, 0, False)
     assert before.warnings == [f"{path}: this rtsep knows no parameter 'percussion'; it is left as it is."]
     values = {"melody.gain_db": -6.0, "percussive.gain_db": -4.5, "bypass": 1.0, "limiter": 1.0}
-    controls.save_preset("bridge", values, force=True)
+    presets.save_preset("bridge", values, force=True)
     assert path.read_text("utf-8") == MINE.removeprefix("\ufeff").replace("-3 # soft", "-4.5 # soft").replace(
         '"hpss.bias" = 2.5\nbypass = true\n\n', 'bypass = true\nlimiter = "on"\n\n'
     )
-    assert controls.preset("bridge") == before._replace(values=values)
+    assert presets.preset("bridge") == before._replace(values=values)
 
 
 def test_a_preset_keeps_its_program_unless_it_gets_another(config):
-    controls.save_preset("song", {}, program=5, bank=2)
-    controls.save_preset("song", {"bypass": 1}, force=True)
-    assert controls.preset("song")[:4] == ("song", {"bypass": 1}, 5, 2)
-    controls.save_preset("song", {}, program=1, force=True)
-    assert controls.preset("song")[:4] == ("song", {}, 1, 0)
+    presets.save_preset("song", {}, program=5, bank=2)
+    presets.save_preset("song", {"bypass": 1}, force=True)
+    assert presets.preset("song")[:4] == ("song", {"bypass": 1}, 5, 2)
+    presets.save_preset("song", {}, program=1, force=True)
+    assert presets.preset("song")[:4] == ("song", {}, 1, 0)
 
 
 def test_the_users_presets_answer_programs_before_ours_the_first_by_name_first():
     for name, program, bank in (("b", 1, 0), ("a", 1, 0), ("c", 1, 7), ("d", None, 0)):
-        controls.save_preset(name, {}, program=program, bank=bank)
-    assert controls.preset_of(0, 1).name == "a"
-    assert controls.preset_of(7, 1).name == "c"
-    assert controls.preset_of(0, 2).name == "lead-only"
-    assert [each.name for each in controls.presets()] == [*PRESETS, "a", "b", "c", "d"]
+        presets.save_preset(name, {}, program=program, bank=bank)
+    assert presets.preset_of(0, 1).name == "a"
+    assert presets.preset_of(7, 1).name == "c"
+    assert presets.preset_of(0, 2).name == "lead-only"
+    assert [each.name for each in presets.presets()] == [*PRESETS, "a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("program, bank", ((0, 0), (129, 0), (-1, 0), (1.5, 0), (1, -1), (1, 16384), ("1", 0)))
 def test_programs_and_banks_that_midi_does_not_have_are_refused(config, program, bank):
     with pytest.raises(BadInput, match=r"the (program|bank) is .*: it must be a whole number from "):
-        controls.save_preset("mine", {}, program=program, bank=bank)
+        presets.save_preset("mine", {}, program=program, bank=bank)
     assert not config.exists()
     put(config / "presets" / "mine.toml", f"format = 1\nprogram = {program!r}\nbank = {bank!r}\n")
     with pytest.raises(BadInput, match=r"mine\.toml: the (program|bank) is"):
-        controls.preset("mine")
+        presets.preset("mine")
 
 
 @pytest.mark.parametrize(
@@ -242,31 +243,31 @@ def test_programs_and_banks_that_midi_does_not_have_are_refused(config, program,
 )
 def test_values_that_make_no_sense_are_not_saved(config, values, sentence):
     with pytest.raises(BadInput, match=sentence):
-        controls.save_preset("mine", values)
+        presets.save_preset("mine", values)
     with pytest.raises(BadInput, match=sentence):
-        controls.save_session("live", values, {})
+        sessions.save_session("live", values, {})
     assert not config.exists()
 
 
 def test_a_preset_that_is_there_is_replaced_only_by_force(config):
-    controls.save_preset("song", {"bypass": 1})
+    presets.save_preset("song", {"bypass": 1})
     before = files(config)
     with pytest.raises(BadInput, match="there is a preset 'song' already: choose another name, or add --force"):
-        controls.save_preset("song", {})
+        presets.save_preset("song", {})
     assert files(config) == before
-    controls.save_preset("song", {}, force=True)
-    assert controls.preset("song").values == {}
+    presets.save_preset("song", {}, force=True)
+    assert presets.preset("song").values == {}
 
 
 def test_names_that_differ_in_case_alone_are_one_preset(config):
-    controls.save_preset("Song", {"bypass": 1})
+    presets.save_preset("Song", {"bypass": 1})
     with pytest.raises(BadInput, match="there is a preset 'Song' already"):
-        controls.save_preset("sONG", {})
-    assert controls.preset("SONG") == controls.preset("Song")
-    controls.save_preset("song", {"limiter": 1}, force=True)
+        presets.save_preset("sONG", {})
+    assert presets.preset("SONG") == presets.preset("Song")
+    presets.save_preset("song", {"limiter": 1}, force=True)
     assert list(files(config)) == ["presets/Song.toml"]
-    assert controls.preset("Song").values == {"limiter": 1}
-    controls.delete_preset("soNG")
+    assert presets.preset("Song").values == {"limiter": 1}
+    presets.delete_preset("soNG")
     assert files(config) == {}
 
 
@@ -275,15 +276,15 @@ def test_files_that_differ_in_case_alone_are_found_by_their_very_names(config):
         put(config / "presets" / f"{name}.toml", f"format = 1\nprogram = {program}\n")
     if len(files(config)) < 2:
         pytest.skip("this file system does not tell case apart")
-    assert [controls.preset(name).program for name in ("Song", "song")] == [1, 2]
-    controls.delete_preset("song")
-    assert controls.preset("song").program == 1
+    assert [presets.preset(name).program for name in ("Song", "song")] == [1, 2]
+    presets.delete_preset("song")
+    assert presets.preset("song").program == 1
 
 
 @pytest.mark.parametrize("name", ("a", "7", "_", "Verse 2", "drums - quiet", "x" * 64, "日本", "console", "com"))
 def test_names_of_letters_digits_and_signs_between_them_are_taken(name):
-    controls.save_preset(name, {})
-    assert controls.preset(name).name == name
+    presets.save_preset(name, {})
+    assert presets.preset(name).name == name
 
 
 NAMES = ("", " ", " a", "a ", "-a", "a\n", "a\tb", "a/b", "..", "../a", "a\\b", "a.b", "C:a", "/etc/passwd", "a*", "\0")
@@ -294,22 +295,22 @@ RESERVED = ("con", "NUL", "Com1", "lpt9", "COM³")
 def test_names_that_a_file_cannot_have_everywhere_are_refused(config, tmp_path, name):
     given = put(tmp_path / "given.toml", "format = 1\n")
     with pytest.raises(BadInput, match=r"no preset can be called .*: take letters, digits"):
-        controls.save_preset(name, {}, force=True)
+        presets.save_preset(name, {}, force=True)
     with pytest.raises(BadInput, match="no preset can be called"):
-        controls.import_preset(given, name)
+        presets.import_preset(given, name)
     assert not config.exists()
-    for use in (controls.preset, controls.delete_preset):
+    for use in (presets.preset, presets.delete_preset):
         with pytest.raises(BadInput, match="unknown preset"):
             use(name)
 
 
 def test_an_unknown_preset_names_the_nearest():
-    controls.save_preset("ballad", {})
-    for use in (controls.preset, controls.delete_preset, lambda name: controls.export_preset(name, "x.toml")):
+    presets.save_preset("ballad", {})
+    for use in (presets.preset, presets.delete_preset, lambda name: presets.export_preset(name, "x.toml")):
         with pytest.raises(BadInput, match=r"unknown preset 'balad': did you mean 'ballad'\?"):
             use("balad")
     with pytest.raises(BadInput, match="did you mean 'lead-only'"):
-        controls.preset("leadonly")
+        presets.preset("leadonly")
 
 
 # Files from one to another
@@ -318,18 +319,18 @@ def test_an_unknown_preset_names_the_nearest():
 @pytest.mark.parametrize("name", PRESETS)
 def test_an_exported_preset_can_be_imported_under_another_name(tmp_path, name):
     path = tmp_path / "new" / "file.toml"
-    controls.export_preset(name, path)
-    taken = controls.import_preset(path, "other")
-    assert taken == controls.preset("other") == ("other", controls.preset(name).values, None, 0, False, [])
+    presets.export_preset(name, path)
+    taken = presets.import_preset(path, "other")
+    assert taken == presets.preset("other") == ("other", presets.preset(name).values, None, 0, False, [])
 
 
 def test_export_and_import_keep_every_word_of_a_users_preset(config, tmp_path):
     put(config / "presets" / "bridge.toml", MINE)
     path = tmp_path / "chorus.toml"
-    controls.export_preset("bridge", path)
+    presets.export_preset("bridge", path)
     assert path.read_text("utf-8") == MINE.removeprefix("\ufeff")
-    taken = controls.import_preset(path)
-    assert (taken.name, taken.values, taken.program) == ("chorus", controls.preset("bridge").values, 9)
+    taken = presets.import_preset(path)
+    assert (taken.name, taken.values, taken.program) == ("chorus", presets.preset("bridge").values, 9)
     assert "knows no parameter 'percussion'" in taken.warnings[0]
     assert (config / "presets" / "chorus.toml").read_text("utf-8") == MINE.removeprefix("\ufeff")
 
@@ -337,23 +338,23 @@ def test_export_and_import_keep_every_word_of_a_users_preset(config, tmp_path):
 def test_nothing_is_replaced_by_export_and_import_without_force(config, tmp_path):
     path = put(tmp_path / "song.toml", "precious")
     with pytest.raises(BadInput, match=r"song\.toml exists already: choose another name, or add --force"):
-        controls.export_preset("karaoke", path)
+        presets.export_preset("karaoke", path)
     assert path.read_text() == "precious"
-    controls.export_preset("karaoke", path, force=True)
-    controls.save_preset("song", {})
+    presets.export_preset("karaoke", path, force=True)
+    presets.save_preset("song", {})
     with pytest.raises(BadInput, match="there is a preset 'song' already"):
-        controls.import_preset(path)
-    assert controls.preset("song").values == {}
-    assert controls.import_preset(path, force=True).values == controls.preset("karaoke").values
+        presets.import_preset(path)
+    assert presets.preset("song").values == {}
+    assert presets.import_preset(path, force=True).values == presets.preset("karaoke").values
 
 
 def test_export_and_import_need_a_file_and_a_place(tmp_path):
     with pytest.raises(BadInput, match=r"there is no file .*none\.toml"):
-        controls.import_preset(tmp_path / "none.toml")
+        presets.import_preset(tmp_path / "none.toml")
     with pytest.raises(Unavailable, match="cannot read"):
-        controls.import_preset(tmp_path)
+        presets.import_preset(tmp_path)
     with pytest.raises(Unavailable, match="cannot write"):
-        controls.export_preset("karaoke", tmp_path, force=True)
+        presets.export_preset("karaoke", tmp_path, force=True)
     assert files(tmp_path) == {}
 
 
@@ -395,18 +396,18 @@ def test_a_preset_that_cannot_be_understood_is_told_of_and_never_replaced(config
     good = put(tmp_path / "good.toml", "format = 1\n")
     before = files(tmp_path)
     for use in (
-        lambda: controls.preset("mine"),
-        lambda: controls.save_preset("mine", {}, force=True),
-        lambda: controls.import_preset(good, "mine", force=True),
-        lambda: controls.import_preset(other),
+        lambda: presets.preset("mine"),
+        lambda: presets.save_preset("mine", {}, force=True),
+        lambda: presets.import_preset(good, "mine", force=True),
+        lambda: presets.import_preset(other),
     ):
         with pytest.raises(BadInput, match=r"(mine|other)\.toml:? " + sentence):
             use()
     told = []
-    assert [each.name for each in controls.presets(told.append)] == list(PRESETS)
+    assert [each.name for each in presets.presets(told.append)] == list(PRESETS)
     assert len(told) == 1 and str(path) in told[0]
     assert files(tmp_path) == before
-    controls.delete_preset("mine")
+    presets.delete_preset("mine")
     assert not path.exists()
 
 
@@ -415,7 +416,7 @@ def test_a_session_that_cannot_be_understood_is_told_of_and_never_replaced(confi
     path = put(config / "sessions" / "live.toml", text)
     before = files(config)
     with pytest.raises(BadInput, match=r"live\.toml:? " + sentence):
-        controls.load_session("live")
+        sessions.load_session("live")
     told = []
     session = Session("live", fresh(), {"mode": "live"}, told.append)
     session.tick(0)
@@ -431,12 +432,12 @@ def test_whatever_stands_in_a_file_ends_in_a_preset_or_a_sentence(config, conten
     put(config / "presets" / "more.toml", b"format = 1\n" + content)
     put(config / "controllers" / "more.toml", b"format = 1\n" + content)
     for use in (
-        lambda: controls.preset("any"),
-        lambda: controls.preset("more"),
-        lambda: controls.save_preset("more", {"bypass": 1}, program=1, force=True),
-        lambda: controls.load_controller("more"),
+        lambda: presets.preset("any"),
+        lambda: presets.preset("more"),
+        lambda: presets.save_preset("more", {"bypass": 1}, program=1, force=True),
+        lambda: controller_files.load_controller("more"),
         lambda: keep_controller("more", {"binding": [{"control": "cc 7"}]}),
-        lambda: controls.load_controller("another"),
+        lambda: controller_files.load_controller("another"),
     ):
         try:
             use()
@@ -449,16 +450,16 @@ def test_whatever_stands_in_a_file_ends_in_a_preset_or_a_sentence(config, conten
 
 @pytest.mark.parametrize("module, name", ((os, "fsync"), (os, "replace")))
 def test_a_disk_that_fails_leaves_the_old_file_and_nothing_else(config, monkeypatch, module, name):
-    controls.save_preset("mine", {"bypass": 1})
-    controls.save_session("live", {"bypass": 1}, {})
+    presets.save_preset("mine", {"bypass": 1})
+    sessions.save_session("live", {"bypass": 1}, {})
     keep_controller("knobs", {"binding": []})
     before = files(config)
     monkeypatch.setattr(module, name, refuse(OSError(errno.ENOSPC, "No space left on device")))
     for write in (
-        lambda: controls.save_preset("mine", {}, force=True),
-        lambda: controls.save_session("live", {}, {}),
+        lambda: presets.save_preset("mine", {}, force=True),
+        lambda: sessions.save_session("live", {}, {}),
         lambda: keep_controller("knobs", {"binding": [{"control": "cc 1"}]}),
-        lambda: controls.export_preset("mine", config / "elsewhere.toml"),
+        lambda: presets.export_preset("mine", config / "elsewhere.toml"),
     ):
         with pytest.raises(Unavailable, match=r"cannot write .*\.toml: No space left on device\."):
             write()
@@ -466,7 +467,7 @@ def test_a_disk_that_fails_leaves_the_old_file_and_nothing_else(config, monkeypa
 
 
 def test_a_file_is_whole_and_on_the_disk_before_it_takes_the_name(config, monkeypatch):
-    controls.save_preset("mine", {"bypass": 1})
+    presets.save_preset("mine", {"bypass": 1})
     path, synced, done = config / "presets" / "mine.toml", [], []
     before, fsync, replace = path.read_bytes(), os.fsync, os.replace
 
@@ -483,15 +484,15 @@ def test_a_file_is_whole_and_on_the_disk_before_it_takes_the_name(config, monkey
 
     monkeypatch.setattr(os, "fsync", note_sync)
     monkeypatch.setattr(os, "replace", note_replace)
-    controls.save_preset("mine", {"limiter": 1}, force=True)
+    presets.save_preset("mine", {"limiter": 1}, force=True)
     assert len(done) == 1
 
 
 def saved_in(config):
     """Each kind of file: its place, and what saves it."""
     return {
-        config / "presets" / "gig.toml": lambda: controls.save_preset("gig", {"bypass": 1}, force=True),
-        config / "sessions" / "live.toml": lambda: controls.save_session("live", {"bypass": 1}, {}),
+        config / "presets" / "gig.toml": lambda: presets.save_preset("gig", {"bypass": 1}, force=True),
+        config / "sessions" / "live.toml": lambda: sessions.save_session("live", {"bypass": 1}, {}),
         config / "controllers" / "knobs.toml": lambda: keep_controller("knobs", {"feedback": True}),
     }
 
@@ -511,9 +512,9 @@ def test_files_that_are_links_into_dotfiles_stay_links_wherever_they_lead(config
         assert path.is_symlink() and target.read_text().startswith("# mine" if there else "format = 1")
         assert "bypass" in target.read_text() or "feedback = true" in target.read_text()
         assert not there or target.stat().st_mode & 0o777 == 0o600
-    assert controls.preset("gig").values == controls.load_session("live")[0] == {"bypass": 1}
-    assert controls.load_controller("knobs")["feedback"]
-    controls.delete_preset("gig")
+    assert presets.preset("gig").values == sessions.load_session("live")[0] == {"bypass": 1}
+    assert controller_files.load_controller("knobs")["feedback"]
+    presets.delete_preset("gig")
     assert (tmp_path / "dotfiles" / "gig.toml").exists() and not (config / "presets" / "gig.toml").is_symlink()
 
 
@@ -522,10 +523,10 @@ def test_a_link_that_leads_nowhere_is_in_nobodys_way(config, tmp_path):
     for kind in ("presets", "controllers"):
         (config / kind).mkdir(parents=True)
         (config / kind / "gone.toml").symlink_to(tmp_path / "not mounted" / "gone.toml")
-    assert [each.name for each in controls.presets(pytest.fail)] == list(PRESETS)
-    assert controls.load_controller("knobs") is None
+    assert [each.name for each in presets.presets(pytest.fail)] == list(PRESETS)
+    assert controller_files.load_controller("knobs") is None
     keep_controller("knobs", {"feedback": True})
-    assert controls.load_controller("knobs")["feedback"]
+    assert controller_files.load_controller("knobs")["feedback"]
 
 
 UNREADABLE = {
@@ -545,12 +546,12 @@ def test_a_file_that_cannot_be_read_gets_a_sentence_and_is_never_replaced(config
         before = path.read_bytes() if path.is_file() else path.stat()
         for use in (
             save,
-            lambda: controls.preset("gig"),
-            lambda: controls.export_preset("gig", config / "elsewhere.toml"),
-            partial(controls.import_preset, path, "other"),
-            lambda: controls.load_session("live"),
-            lambda: controls.load_controller("knobs"),
-            lambda: controls.load_controller("another"),
+            lambda: presets.preset("gig"),
+            lambda: presets.export_preset("gig", config / "elsewhere.toml"),
+            partial(presets.import_preset, path, "other"),
+            lambda: sessions.load_session("live"),
+            lambda: controller_files.load_controller("knobs"),
+            lambda: controller_files.load_controller("another"),
         ):
             try:
                 use()
@@ -560,7 +561,7 @@ def test_a_file_that_cannot_be_read_gets_a_sentence_and_is_never_replaced(config
         with pytest.raises((BadInput, Unavailable), match=r"\.toml"):
             save()
         told = []
-        controls.presets(told.append)
+        presets.presets(told.append)
         assert len(told) == (path.parent.name == "presets")
         assert (path.read_bytes() if path.is_file() else path.stat()) == before
         path.rename(path.with_suffix(".away"))
@@ -570,12 +571,12 @@ def test_a_file_that_cannot_be_read_gets_a_sentence_and_is_never_replaced(config
 def test_the_byte_that_is_no_utf_8_is_named_with_the_remedy(config):
     put(config / "presets" / "mine.toml", b"format = 1 # caf\xe9\n")
     with pytest.raises(BadInput, match=r"mine\.toml cannot be understood: byte 16 is no UTF-8\. Save it as UTF-8"):
-        controls.preset("mine")
+        presets.preset("mine")
 
 
 def test_a_folder_that_cannot_be_read_is_told_of(config, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse(PermissionError(errno.EACCES, "Permission denied")))
-    for use in (lambda: controls.preset("mine"), lambda: controls.load_controller("knobs")):
+    for use in (lambda: presets.preset("mine"), lambda: controller_files.load_controller("knobs")):
         with pytest.raises(Unavailable, match=r"cannot read .*: Permission denied\."):
             use()
 
@@ -589,53 +590,53 @@ def test_a_preset_that_another_program_saves_meanwhile_is_not_replaced(config, m
 
     monkeypatch.setattr(os, "fsync", meanwhile)
     with pytest.raises(BadInput, match="there is a preset 'song' already"):
-        controls.save_preset("song", {"limiter": 1})
-    assert controls.preset("song").values == {"bypass": 1}
+        presets.save_preset("song", {"limiter": 1})
+    assert presets.preset("song").values == {"bypass": 1}
     given = put(config / "given.toml", "format = 1\n")
-    controls.delete_preset("song")
+    presets.delete_preset("song")
     monkeypatch.setattr(os, "fsync", meanwhile)
     with pytest.raises(BadInput, match="there is a preset 'song' already"):
-        controls.import_preset(given, "song")
-    assert controls.preset("song").values == {"bypass": 1}
+        presets.import_preset(given, "song")
+    assert presets.preset("song").values == {"bypass": 1}
 
 
 def test_where_no_folder_can_be_made_saving_is_told_of_and_the_shipped_presets_are_there(config):
     config.write_text("a file")
     for save in (
-        lambda: controls.save_preset("mine", {}),
-        lambda: controls.save_session("live", {}, {}),
+        lambda: presets.save_preset("mine", {}),
+        lambda: sessions.save_session("live", {}, {}),
         lambda: keep_controller("knobs", {}),
     ):
         with pytest.raises(Unavailable, match=r"cannot write .*\.toml: "):
             save()
     told = []
-    assert [each.name for each in controls.presets(told.append)] == list(PRESETS) and told == []
-    assert controls.load_controller("knobs") is None
+    assert [each.name for each in presets.presets(told.append)] == list(PRESETS) and told == []
+    assert controller_files.load_controller("knobs") is None
     with pytest.raises(BadInput, match="nothing to resume yet"):
-        controls.load_session("live")
+        sessions.load_session("live")
     assert config.read_text() == "a file"
 
 
 def test_what_cannot_be_read_or_removed_is_told_of(config):
     (config / "presets" / "mine.toml").mkdir(parents=True)
     told = []
-    assert len(controls.presets(told.append)) == len(PRESETS) and "cannot read" in told[0]
+    assert len(presets.presets(told.append)) == len(PRESETS) and "cannot read" in told[0]
     with pytest.raises(Unavailable, match="cannot read"):
-        controls.preset("mine")
+        presets.preset("mine")
     with pytest.raises(Unavailable, match="cannot remove"):
-        controls.delete_preset("mine")
+        presets.delete_preset("mine")
 
 
 def test_the_folder_is_that_of_the_environment_or_that_of_the_system(config, monkeypatch):
-    assert controls.folder() == config
+    assert documents.folder() == config
     for unset in (lambda: monkeypatch.setenv("RTSEP_CONFIG", ""), lambda: monkeypatch.delenv("RTSEP_CONFIG")):
         unset()
-        assert controls.folder() == Path(platformdirs.user_config_dir("rtsep", appauthor=False))
+        assert documents.folder() == Path(platformdirs.user_config_dir("rtsep", appauthor=False))
 
 
 def test_help_need_not_wait_for_the_reader_of_files():
     heavy = "{'tomlkit', 'platformdirs', 'numpy', 'numba', 'rich'}"
-    script = f"import sys, rtsep.live.controls; print(*{heavy} & set(sys.modules))"
+    script = f"import sys, rtsep.live.presets, rtsep.live.sessions; print(*{heavy} & set(sys.modules))"
     root = Path(__file__).parent.parent
     run = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
@@ -653,33 +654,33 @@ SETTINGS = st.dictionaries(
 @SEVERAL
 @given(VALUES, SETTINGS)
 def test_a_session_comes_back_as_it_was(values, settings):
-    controls.save_session("karaoke", values, settings)
-    assert controls.load_session("karaoke") == (values, settings, [])
+    sessions.save_session("karaoke", values, settings)
+    assert sessions.load_session("karaoke") == (values, settings, [])
 
 
 def test_a_session_can_be_read_and_each_command_has_its_own(config):
-    controls.save_session("live", {"bypass": 1}, {"mode": "live", "input": 'USB "A"', "rate": 48000})
+    sessions.save_session("live", {"bypass": 1}, {"mode": "live", "input": 'USB "A"', "rate": 48000})
     assert (config / "sessions" / "live.toml").read_text() == (
         'format = 1\n\n[settings]\nmode = "live"\ninput = "USB \\"A\\""\nrate = 48000\n\n[parameters]\nbypass = "on"\n'
     )
     with pytest.raises(BadInput, match=r"nothing to resume yet: run rtsep karaoke first.*karaoke\.toml"):
-        controls.load_session("karaoke")
+        sessions.load_session("karaoke")
 
 
 def test_settings_that_were_not_given_this_time_do_not_come_back():
-    controls.save_session("live", {}, {"mode": "live", "output": "USB"})
-    controls.save_session("live", {}, {"mode": "quality"})
-    assert controls.load_session("live") == ({}, {"mode": "quality"}, [])
+    sessions.save_session("live", {}, {"mode": "live", "output": "USB"})
+    sessions.save_session("live", {}, {"mode": "quality"})
+    assert sessions.load_session("live") == ({}, {"mode": "quality"}, [])
 
 
 def test_comments_and_what_is_unknown_stay_when_a_session_is_saved_again(config):
     text = MINE.removeprefix("\ufeff") + '\n[settings]\nmode = "live" # for the gig\n'
     path = put(config / "sessions" / "live.toml", text)
-    values, settings, warnings = controls.load_session("live")
+    values, settings, warnings = sessions.load_session("live")
     assert (settings, len(warnings)) == ({"mode": "live"}, 1) and "'percussion'" in warnings[0]
-    controls.save_session("live", values, settings)
+    sessions.save_session("live", values, settings)
     assert path.read_text() == text
-    controls.save_session("live", values, {"mode": "quality"})
+    sessions.save_session("live", values, {"mode": "quality"})
     assert path.read_text() == text.replace('"live" #', '"quality" #')
 
 
@@ -687,7 +688,7 @@ def test_comments_and_what_is_unknown_stay_when_a_session_is_saved_again(config)
 def test_settings_are_texts_and_numbers(config, setting):
     put(config / "sessions" / "live.toml", f"format = 1\n[settings]\nmode = {setting}\n")
     with pytest.raises(BadInput, match=r"live\.toml: mode is .*: it must be a text or a number"):
-        controls.load_session("live")
+        sessions.load_session("live")
 
 
 def kept(parameters):
@@ -700,17 +701,17 @@ def test_a_session_is_kept_at_most_once_in_a_second_and_only_if_something_change
     path = config / "sessions" / "live.toml"
     session = Session("live", parameters, {"mode": "live"}, pytest.fail)
     session.tick(100)
-    assert controls.load_session("live") == (kept(parameters), {"mode": "live"}, [])
+    assert sessions.load_session("live") == (kept(parameters), {"mode": "live"}, [])
     for now, value, there in ((100.1, -1, 0), (100.9, -2, 0), (101, -3, -3), (101.5, -4, -3), (102.1, -5, -5)):
         parameters["melody.gain_db"] = value
         session.tick(now)
-        assert controls.load_session("live")[0]["melody.gain_db"] == there
+        assert sessions.load_session("live")[0]["melody.gain_db"] == there
     path.unlink()
     session.tick(110)
     assert not path.exists()
     parameters["melody.gain_db"] = -6
     session.close()
-    assert controls.load_session("live")[0] == kept(parameters)
+    assert sessions.load_session("live")[0] == kept(parameters)
     path.unlink()
     parameters["melody.gain_db"] = -7
     session.tick(120)
@@ -730,18 +731,18 @@ def test_two_runs_at_once_keep_what_each_has_moved(config):
     one["percussive.gain_db"] = -9
     first.close()
     second.close()
-    values = controls.load_session("live")[0]
+    values = sessions.load_session("live")[0]
     found = {id: value for id, value in values.items() if value != fresh()[id].value}
     assert found == {"melody.gain_db": -3, "harmony.gain_db": -6, "percussive.gain_db": -9, "bypass": 1}
     assert "bypass = true # so" in path.read_text()
     Session("live", fresh(), {}, pytest.fail).close()  # the next run begins anew
-    assert controls.load_session("live")[0] == kept(fresh())
+    assert sessions.load_session("live")[0] == kept(fresh())
 
 
 def test_a_session_that_never_ticked_is_kept_at_its_end():
     parameters = fresh()
     Session("karaoke", parameters, {}, pytest.fail).close()
-    assert controls.load_session("karaoke") == (kept(parameters), {}, [])
+    assert sessions.load_session("karaoke") == (kept(parameters), {}, [])
 
 
 def test_a_change_while_the_session_is_written_is_kept_with_the_next(monkeypatch):
@@ -756,9 +757,9 @@ def test_a_change_while_the_session_is_written_is_kept_with_the_next(monkeypatch
 
     monkeypatch.setattr(os, "fsync", meanwhile)
     session.tick(0)
-    assert controls.load_session("live")[0]["melody.gain_db"] == 0
+    assert sessions.load_session("live")[0]["melody.gain_db"] == 0
     session.tick(1)
-    assert controls.load_session("live")[0]["melody.gain_db"] == -9
+    assert sessions.load_session("live")[0]["melody.gain_db"] == -9
 
 
 def test_a_panic_and_the_rest_of_the_guide_are_no_part_of_a_session(config):
@@ -772,7 +773,7 @@ def test_a_panic_and_the_rest_of_the_guide_are_no_part_of_a_session(config):
     assert not (config / "sessions" / "karaoke.toml").exists()
     parameters.update({"key.semitones": 2, "output.mute": "off"}, by="terminal")
     session.close()
-    values = controls.load_session("karaoke")[0]
+    values = sessions.load_session("karaoke")[0]
     assert values["key.semitones"] == 2 and not {"output.mute", "melody.duck"} & set(values)
 
 
@@ -786,7 +787,7 @@ def test_a_session_that_cannot_be_kept_is_told_of_once_and_kept_as_soon_as_it_ca
     assert len(told) == 1 and told[0].startswith("the session is not kept: cannot write ")
     config.unlink()
     session.tick(5)
-    assert controls.load_session("live")[0] == kept(parameters) and len(told) == 1
+    assert sessions.load_session("live")[0] == kept(parameters) and len(told) == 1
     session.close()
 
 
@@ -827,24 +828,24 @@ def test_shipped_maps_are_found_by_a_part_of_the_port_in_any_case(map):
     content = tomllib.loads(map.read_text("utf-8"))
     for part in content["ports"]:
         for port in (part, f"  usb {part.upper()} MIDI 1", f"{part.lower()}:x 2"):
-            assert controls.load_controller(port) == content
-    assert controls.load_controller("Some synthesizer") is None
+            assert controller_files.load_controller(port) == content
+    assert controller_files.load_controller("Some synthesizer") is None
 
 
 def test_the_users_file_comes_before_ours_and_its_name_before_its_ports(config):
     put(config / "controllers" / "mine.toml", 'format = 1\nports = ["kontrol"]\nwhich = 1\n')
-    assert controls.load_controller("nanoKONTROL2 CTRL")["which"] == 1
+    assert controller_files.load_controller("nanoKONTROL2 CTRL")["which"] == 1
     put(config / "controllers" / "nanokontrol2 ctrl.toml", 'format = 1\nports = ["other"]\nwhich = 2\n')
-    assert controls.load_controller("nanoKONTROL2 CTRL")["which"] == 2
-    assert controls.load_controller("nanoKONTROL2 2")["which"] == 1
-    assert controls.load_controller("the Other")["which"] == 2
+    assert controller_files.load_controller("nanoKONTROL2 CTRL")["which"] == 2
+    assert controller_files.load_controller("nanoKONTROL2 2")["which"] == 1
+    assert controller_files.load_controller("the Other")["which"] == 2
 
 
 def test_the_longest_part_of_the_ports_name_decides(config):
     for which, part in (("a", "Launch Control XL"), ("b", "Launch Control"), ("c", "")):
         put(config / "controllers" / f"{which}.toml", f'format = 1\nports = ["{part}"]\nwhich = "{which}"\n')
     ports = ("Launch Control XL MIDI 1", "Launch Control MIDI 1", "Keyboard")
-    assert [controls.load_controller(port)["which"] for port in ports] == ["a", "b", "c"]
+    assert [controller_files.load_controller(port)["which"] for port in ports] == ["a", "b", "c"]
 
 
 def test_a_saved_controller_comes_back_for_its_port_alone(config):
@@ -857,10 +858,10 @@ def test_a_saved_controller_comes_back_for_its_port_alone(config):
         ],
     }
     keep_controller("Box:Box MIDI 1", document)
-    assert controls.load_controller("Box:Box MIDI 1") == document
-    assert controls.load_controller("Box:Box MIDI 1 2") is None
+    assert controller_files.load_controller("Box:Box MIDI 1") == document
+    assert controller_files.load_controller("Box:Box MIDI 1 2") is None
     keep_controller("Box:Box MIDI 1 2", {"binding": []})
-    assert controls.load_controller("Box:Box MIDI 1") == document
+    assert controller_files.load_controller("Box:Box MIDI 1") == document
     assert sorted(files(config)) == ["controllers/Box_Box MIDI 1 2.toml", "controllers/Box_Box MIDI 1.toml"]
 
 
@@ -873,37 +874,37 @@ def test_what_another_program_says_of_a_controller_meanwhile_is_seen(config, mon
         seen.append(document)
         return {"feedback": True}
 
-    controls.update_controller("Box", change)
+    controller_files.update_controller("Box", change)
     assert seen == [None, {"format": 1, "binding": [1]}]
-    assert controls.load_controller("Box") == {"format": 1, "binding": [1], "feedback": True}
+    assert controller_files.load_controller("Box") == {"format": 1, "binding": [1], "feedback": True}
 
 
 def test_a_controller_that_is_not_there_is_known_by_a_part_of_its_name(config):
     keep_controller("Fader", {"feedback": True}, part=True)
     keep_controller("Box:Box 1", {"feedback": True})
-    assert controls.load_controller("USB fader box:1") == {"format": 1, "ports": ["Fader"], "feedback": True}
+    assert controller_files.load_controller("USB fader box:1") == {"format": 1, "ports": ["Fader"], "feedback": True}
     keep_controller("USB fader box:1", {"feedback": False}, part=True)
     assert sorted(files(config)) == ["controllers/Box_Box 1.toml", "controllers/Fader.toml"]
-    own, ours = controls.known_controllers()
+    own, ours = controller_files.known_controllers()
     assert own == {"Box_Box 1": [], "Fader": ["Fader"]} and ours["nanoKONTROL2"] == ["nanoKONTROL2"]
-    assert controls.controller_path("USB fader box:1") == config / "controllers" / "Fader.toml"
-    assert controls.controller_path("nanoKONTROL2 CTRL") == MAPS / "nanokontrol2.toml"
-    assert controls.controller_path("Some synthesizer") is None
+    assert controller_files.controller_path("USB fader box:1") == config / "controllers" / "Fader.toml"
+    assert controller_files.controller_path("nanoKONTROL2 CTRL") == MAPS / "nanokontrol2.toml"
+    assert controller_files.controller_path("Some synthesizer") is None
 
 
 def test_a_stamp_differs_once_a_controller_was_saved_or_deleted(config):
-    stamps = [controls.controllers_stamp()]
+    stamps = [controller_files.controllers_stamp()]
     for feedback in (True, False):
         keep_controller("Box", {"feedback": feedback})
-        stamps.append(controls.controllers_stamp())
-        assert controls.controllers_stamp() == stamps[-1]
+        stamps.append(controller_files.controllers_stamp())
+        assert controller_files.controllers_stamp() == stamps[-1]
     (config / "controllers" / "Box.toml").unlink()
-    assert controls.controllers_stamp() == stamps[0] and len({str(stamp) for stamp in stamps}) == 3
+    assert controller_files.controllers_stamp() == stamps[0] and len({str(stamp) for stamp in stamps}) == 3
 
 
 def test_comments_and_what_is_unknown_stay_when_a_controller_is_saved_again(config):
     path = put(config / "controllers" / "mine.toml", KNOBS)
-    document = controls.load_controller("USB knobs 1")
+    document = controller_files.load_controller("USB knobs 1")
     assert document == tomllib.loads(KNOBS)
     keep_controller("USB knobs 1", {key: document[key] for key in ("format", "feedback", "binding")})
     assert path.read_text() == KNOBS
@@ -913,24 +914,24 @@ def test_comments_and_what_is_unknown_stay_when_a_controller_is_saved_again(conf
         KNOBS[:begin].replace("true", "false") + '[[binding]]\ncontrol = "cc 9"\nparameter = "bypass"\n' + KNOBS[end:]
     )
     keep_controller("USB knobs 1", {"binding": []})
-    assert controls.load_controller("USB knobs 1") == document | {"feedback": False, "binding": []}
+    assert controller_files.load_controller("USB knobs 1") == document | {"feedback": False, "binding": []}
     assert "# My knobs" in path.read_text() and list(files(config)) == ["controllers/mine.toml"]
 
 
 def test_bindings_that_stay_keep_their_comments_when_others_come_and_go(config):
     entries = [f'# {name}\n[[binding]]\ncontrol = "cc {i}" # {name}\n\n' for i, name in enumerate("abcd")]
     path = put(config / "controllers" / "Box.toml", "format = 1\n\n" + "".join(entries) + "[lights]\na = 1\n")
-    bound = controls.load_controller("Box")["binding"]
+    bound = controller_files.load_controller("Box")["binding"]
     new = {"control": "cc 9"}
     keep_controller("Box", {"binding": [*bound, new]})
     assert path.read_text() == "format = 1\n\n" + "".join(entries) + '[[binding]]\ncontrol = "cc 9"\n[lights]\na = 1\n'
     keep_controller("Box", {"binding": [bound[0], bound[3], new]})
     text = path.read_text()
     assert all(f"# {name}\n" in text for name in "ad") and text.index("# d\n[[binding]]") < text.index('"cc 3" # d')
-    assert controls.load_controller("Box")["binding"] == [bound[0], bound[3], new]
+    assert controller_files.load_controller("Box")["binding"] == [bound[0], bound[3], new]
     for bindings in ([new, bound[0]], [], [bound[1]]):  # whatever else
         keep_controller("Box", {"binding": bindings})
-        assert controls.load_controller("Box") == {"format": 1, "binding": bindings, "lights": {"a": 1}}
+        assert controller_files.load_controller("Box") == {"format": 1, "binding": bindings, "lights": {"a": 1}}
 
 
 @pytest.mark.parametrize("text, sentence", BROKEN, ids=range(len(BROKEN)))
@@ -938,7 +939,7 @@ def test_a_controllers_file_that_cannot_be_understood_is_told_of_and_never_repla
     put(config / "controllers" / "mine.toml", text)
     before = files(config)
     for port in ("mine", "nanoKONTROL2"):  # whose file it is cannot be known
-        for use in (controls.load_controller, lambda port: keep_controller(port, {"binding": []})):
+        for use in (controller_files.load_controller, lambda port: keep_controller(port, {"binding": []})):
             with pytest.raises(BadInput, match=r"mine\.toml " + sentence):
                 use(port)
     assert files(config) == before
@@ -948,7 +949,7 @@ def test_a_controllers_file_that_cannot_be_understood_is_told_of_and_never_repla
 def test_ports_are_a_list_of_texts(config, ports):
     put(config / "controllers" / "mine.toml", f"format = 1\nports = {ports}\n")
     with pytest.raises(BadInput, match=r"mine\.toml: ports is .*: it must be parts of port names"):
-        controls.load_controller("Knobs")
+        controller_files.load_controller("Knobs")
 
 
 @pytest.mark.parametrize(
@@ -956,7 +957,7 @@ def test_ports_are_a_list_of_texts(config, ports):
 )
 def test_a_port_of_any_name_has_a_file_in_the_folder(config, tmp_path, port):
     keep_controller(port, {"feedback": True})
-    assert controls.load_controller(port) == {"format": 1, "feedback": True}
+    assert controller_files.load_controller(port) == {"format": 1, "feedback": True}
     (name,) = files(tmp_path)
     assert Path(name).parent == Path("config/controllers")
     assert not {*Path(name).stem} & {*'<>:"/\\|?*\0\n.'} and Path(name).stem.lower().strip() not in ("", "con", "com1")
