@@ -6,6 +6,7 @@ import pytest
 
 from rtsep.commands import midi
 from rtsep.errors import BadInput, Unavailable
+from rtsep.live import presets
 from rtsep.live.bindings import Binding, default_bindings
 from rtsep.live.hands import Hands, controllers, read
 from rtsep.parameters import INDEX, Parameters
