@@ -137,9 +137,13 @@ def _train(ground: Ground, pool: ProcessPoolExecutor, effort: float, told: Told)
         _learn(root / "pitch.pt", net, lambda: pitch.train(led, seed, EPOCHS, told))
     with step("training its recurrent layer", told):
         whole, some = range(_part(effort, REMEMBERED)), range(_part(effort, DRIFTED))
-        hear, drift = (partial(each, ground, pitch.network(net, memory)) for each in (_remembered, _drift))
-        learn = partial(pitch.train_memory, seed=seed, steps=_part(effort, MEMORY_STEPS), told=told)
-        _learn(root / "memory.pt", memory, lambda: learn([*pool.map(hear, whole)], [*pool.map(drift, some)]))
+        steps, known = _part(effort, MEMORY_STEPS), pitch.network(net, memory)
+        hear, drift = partial(_remembered, ground, known), partial(_drift, ground, known)
+        _learn(
+            root / "memory.pt",
+            memory,
+            lambda: pitch.train_memory([*pool.map(hear, whole)], [*pool.map(drift, some)], seed, steps, told),
+        )
     trained = networks.untrained()._replace(pitch=pitch.network(net, memory))
     networks.save(root / "pitch.npz", trained)
     parted = {}

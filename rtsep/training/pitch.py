@@ -175,9 +175,7 @@ def drift(mix: Led, network: Network) -> NDArray[np.float32]:
     return np.asarray((long - short) / np.float32(math.log(long_s / short_s)))
 
 
-def _listen(
-    mix: Led, network: Network, rate: int = RATE
-) -> tuple[pitchnet.State, NDArray[np.complex64], F0]:
+def _listen(mix: Led, network: Network, rate: int = RATE) -> tuple[pitchnet.State, NDArray[np.complex64], F0]:
     """A state, the spectra (frames, 1, bins) that it is to be given, and the F0 (frames, HEADS) in their middle."""
     sizes = sizes_of(BALANCED, rate)
     analysis = window(sizes)
