@@ -1,7 +1,7 @@
 """Trained weights and their file.
 
 A file is a NumPy archive (.npz) of the arrays of `rtsep.dsp.pitchnet.Network` ("pitch.first" and so on) and of
-`rtsep.dsp.learned.Network` ("masks.first"), and `header`, a text in JSON with "format" (2), how they were trained, on
+`rtsep.dsp.learned.Network` ("masks.first"), and `header`, a text in JSON with "format" (3), how they were trained, on
 what, and what they score.
 """
 
@@ -19,7 +19,7 @@ from .dsp import learned, pitchnet
 from .dsp.learned import AHEAD, FEATURES
 from .errors import BadInput
 
-FORMAT = 2
+FORMAT = 3
 """Of files of weights; any other is refused."""
 
 OURS = Path(__file__).parent / "networks.npz"

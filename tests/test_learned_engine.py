@@ -8,6 +8,8 @@ from test_engine import EVERY_MODE, STEP_AT, STEP_RATE, engine_for, jump, parted
 from rtsep import networks
 from rtsep.engine import Engine
 from rtsep.networks import OURS
+from rtsep.offline.files import song, sum_of
+from rtsep.offline.render import follow
 from rtsep.settings import STEMS, Settings
 
 LEARNED = {"masks": "learned"}
@@ -146,6 +148,14 @@ def test_who_leads_may_change_without_a_click(mode, before, after, tmp_path):
     old, new = played(before, before), played(after, after)
     assert not np.allclose(old[-100:], new[-100:], atol=1e-3)
     assert jump(played(before, after)) <= 1.25 * max(jump(old), jump(new)) + 1e-3
+
+
+def test_a_lead_is_heard_as_often_at_every_rate():
+    sung = {
+        rate: np.mean(follow(sum_of(song(rate))[: 10 * rate], rate, mode="balanced").f0_hz > 0)
+        for rate in (16000, 44100, 48000)  # windows of 48, 46.4 and 42.7 ms
+    }
+    assert 0.6 < sung[44100] < 0.8 and np.ptp([*sung.values()]) < 0.06, sung
 
 
 @pytest.mark.parametrize("kind", ("full scale", "loud", "quiet"))

@@ -41,7 +41,7 @@ def test_weights_come_back_as_they_were_with_what_is_said_of_them(path):
         for array, saved in zip(loaded, given, strict=True):
             assert array.dtype == np.float32 and np.array_equal(array, saved)
     with np.load(path) as content:
-        assert json.loads(content["header"].item()) == {"format": 2, "recipe": "by chance"}
+        assert json.loads(content["header"].item()) == {"format": 3, "recipe": "by chance"}
 
 
 def test_the_networks_that_come_along_are_whole_small_and_tell_their_story():
@@ -75,7 +75,7 @@ class Wrong:
 @pytest.mark.parametrize(
     "wrong",
     [
-        Wrong("has format 1, and this rtsep reads format 2: train it afresh", header={"format": 1}),
+        Wrong("has format 1, and this rtsep reads format 3: train it afresh", header={"format": 1}),
         Wrong("a weight is no number", arrays={"masks.last_bias": np.array([0, np.nan, 0], np.float32)}),
         Wrong("a weight is no number", arrays={"masks.last_bias": np.zeros(3)}),
         Wrong("a weight is no number", arrays={"pitch.last_bias": np.full((2, 1), np.inf, np.float32)}),

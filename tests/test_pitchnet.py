@@ -34,6 +34,7 @@ def network(seed=0):
         (CONTEXT + 2 + 1, UNITS),
         (2, UNITS + 1, 3 * UNITS),
         (UNITS + 1, 2),
+        (CONTEXT + 2,),
     )
     return Network(*(rng.normal(0, 0.5, shape).astype(np.float32) for shape in shapes))
 
@@ -108,8 +109,9 @@ def true_maps(spectra, rate):
     return maps
 
 
-def truth(maps, head):
+def truth(maps, rate, head):
     """Likelihoods (frames, pitches) and the probability (frames,) of a voice, by their definition."""
+    longer = np.log(Settings(mode="balanced").sizes(rate).window_size / rate * 44100 / 2048)
     w = Network(*(array.astype(float) for array in network()))
 
     def shifted(rows, shift, places, first=0):
@@ -143,7 +145,8 @@ def truth(maps, head):
         exponentials = np.exp(logits)
         likelihoods.append(exponentials[head] / exponentials[head].sum())
         silence = dense(context, w.unvoiced) - np.log(exponentials.sum(1))
-        entered = np.tanh(dense(np.append(context, silence), w.enter))
+        heard = np.append(context, silence) - longer * w.drift
+        entered = np.tanh(dense(heard, w.enter))
         a, b = (dense(x, matrix).reshape(3, -1) for x, matrix in zip((entered, memory), w.gates, strict=True))
         keep = sigmoid(a[1] + b[1])
         memory = (1 - keep) * np.tanh(a[2] + sigmoid(a[0] + b[0]) * b[2]) + keep * memory
@@ -163,11 +166,11 @@ def test_what_the_network_sees_equals_its_definition(rate):
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("head", (0, 1))
-def test_what_it_makes_of_that_equals_its_definition(head):
-    state, spectra = prepared(), spectra_of(song())
+@pytest.mark.parametrize(("rate", "head"), ((16000, 0), (16000, 1), (44100, 0), (48000, 0)))
+def test_what_it_makes_of_that_equals_its_definition(rate, head):
+    state, spectra = prepared(rate), spectra_of(song(rate), rate)
     likelihood, voice = run(state, spectra, head)
-    expected, voices = truth(true_maps(spectra, 16000), head)
+    expected, voices = truth(true_maps(spectra, rate), rate, head)
     assert np.ptp(voices) > 0.01
     np.testing.assert_allclose(likelihood, expected, atol=2e-4)
     np.testing.assert_allclose(voice, voices, atol=2e-4)

@@ -173,6 +173,19 @@ def test_the_net_of_pitch_is_that_of_the_kernel(items):
     np.testing.assert_allclose(voices, expected, atol=1e-4)
 
 
+def test_the_recurrent_layer_is_told_the_same_of_short_and_long_windows_on_average(items):
+    net, memory, _ = trained()
+    mix = mixes.led(rng(2), items)
+    memory.drift[:] = torch.from_numpy(pitch.drift(mix, pitch.network(net, memory)))
+    network = pitch.network(net, memory)
+    short, long = (
+        np.append(pitch.remembered(mix, network, rate)[0].mean(0), 1) @ pitch._listen(mix, network, rate)[0].enter
+        for rate in (48000, 32000)
+    )
+    assert np.abs(network.drift).max() > 0.1
+    np.testing.assert_allclose(short, long, atol=1e-3)
+
+
 @EITHER_MODE
 def test_the_net_of_masks_is_that_of_the_kernel(items, tmp_path, mode):
     net, memory, parts = trained()

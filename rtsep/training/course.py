@@ -31,8 +31,10 @@ from .material import F0, SECONDS, render
 from .progress import Told, step, tenths
 from .songs import cut
 
-LED, REMEMBERED, HELD = 1220, 320, 40
-"""Mixes with known pitch: to learn from, of these so many for the recurrent layer, and others for the scores."""
+LED, REMEMBERED, DRIFTED, HELD = 1220, 320, 40, 40
+"""Mixes with known pitch: to learn from, of these so many for the recurrent layer and of these for how what it hears
+changes with the length of the windows, and others for the scores.
+"""
 
 MODES = {BALANCED: FEATURES, QUALITY: FEATURES + AHEAD}
 """Those in which masks are learned, in the order of their networks, and how many features are heard there."""
@@ -134,9 +136,14 @@ def _train(ground: Ground, pool: ProcessPoolExecutor, effort: float, told: Told)
     with step("training the network of pitch", told):
         _learn(root / "pitch.pt", net, lambda: pitch.train(led, seed, EPOCHS, told))
     with step("training its recurrent layer", told):
-        whole, steps = range(_part(effort, REMEMBERED)), _part(effort, MEMORY_STEPS)
-        hear = partial(_remembered, ground, pitch.network(net, memory))
-        _learn(root / "memory.pt", memory, lambda: pitch.train_memory([*pool.map(hear, whole)], seed, steps, told))
+        whole, some = range(_part(effort, REMEMBERED)), range(_part(effort, DRIFTED))
+        steps, known = _part(effort, MEMORY_STEPS), pitch.network(net, memory)
+        hear, drift = partial(_remembered, ground, known), partial(_drift, ground, known)
+        _learn(
+            root / "memory.pt",
+            memory,
+            lambda: pitch.train_memory([*pool.map(hear, whole)], [*pool.map(drift, some)], seed, steps, told),
+        )
     trained = networks.untrained()._replace(pitch=pitch.network(net, memory))
     networks.save(root / "pitch.npz", trained)
     parted = {}
@@ -200,6 +207,10 @@ def _parted(ground: Ground, mode: str, number: int) -> Path:
 
 def _remembered(ground: Ground, network: pitchnet.Network, number: int) -> tuple[NDArray[np.float32], F0]:
     return pitch.remembered(mixes.led(ground.rng(_LED, number), ground.items), network)
+
+
+def _drift(ground: Ground, network: pitchnet.Network, number: int) -> NDArray[np.float32]:
+    return pitch.drift(mixes.led(ground.rng(_LED, number), ground.items), network)
 
 
 def _score_pitch(ground: Ground, network: pitchnet.Network, number: int) -> NDArray[np.int64]:

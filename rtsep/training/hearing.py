@@ -12,9 +12,9 @@ BALANCED, QUALITY = "balanced", "quality"
 """The modes: without look-ahead, and with it."""
 
 
-def sizes_of(mode: str) -> Sizes:
-    """Of its frames at the rate of the material."""
-    return Settings(mode).sizes(RATE)
+def sizes_of(mode: str, rate: int = RATE) -> Sizes:
+    """Of its frames at the rate of the material, or another."""
+    return Settings(mode).sizes(rate)
 
 
 def window(sizes: Sizes) -> NDArray[np.float64]:

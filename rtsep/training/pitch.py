@@ -3,7 +3,8 @@
 First all but the recurrent layer learns from single frames which pitch is the voice's and which any lead's, or that
 there is none, each pitch blurred a little (Bittner, McFee, Salamon, Li and Bello, "Deep salience representations for F0
 estimation in polyphonic music", ISMIR 2017). Then the recurrent layer learns from what the rest, at work in the
-engine's own kernel, makes of whole mixes when there is a voice.
+engine's own kernel, makes of whole mixes when there is a voice. How the mean of that changes with the length of the
+windows is measured at the rates where they are shortest and longest.
 """
 
 import math
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import soxr
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -32,9 +34,7 @@ EVERY = 10
 
 _LOCAL, _STACKED, _JOINED, _COLORED, _CONTEXT, _UNITS = 8, 16, 20, 16, 32, 24
 _NEIGHBORS = 8  # rows that hear the octaves
-_SIZES = sizes_of(BALANCED)
-_WINDOW = window(_SIZES)
-_STEP = 2 * _SIZES.hop_size  # samples from one frame of the network to the next
+_SHORTEST_AT, _LONGEST_AT = 48000, 32000  # Hz; of the windows
 _FIRST = 20  # frames that are not learned from
 _BLUR = 1.2  # pitches: standard deviation
 _BATCH, _RATE = 96, 4e-3
@@ -86,11 +86,13 @@ class Memory(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    drift: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(_CONTEXT + HEADS))
         self.register_buffer("spread", torch.ones(_CONTEXT + HEADS))
+        self.register_buffer("drift", torch.zeros(_CONTEXT + HEADS))
         self.enter = nn.Linear(_CONTEXT + HEADS, _UNITS)
         self.gates = nn.GRU(_UNITS, _UNITS, batch_first=True)
         self.leave = nn.Linear(_UNITS, HEADS)
@@ -133,6 +135,7 @@ def network(net: Net, memory: Memory) -> Network:
         "enter": dense(enter, m["enter.bias"] - enter @ m["mean"]),
         "gates": torch.stack([dense(m[f"gates.weight_{x}_l0"], m[f"gates.bias_{x}_l0"]) for x in ("ih", "hh")]),
         "leave": dense(m["leave.weight"], m["leave.bias"]),
+        "drift": m["drift"],
     }
     return Network(**{name: array.numpy().astype(np.float32, "C") for name, array in arrays.items()})
 
@@ -150,9 +153,12 @@ def hear(rng: Generator, mix: Led) -> Heard:
     return Heard(maps, f0[kept.start :: EVERY])
 
 
-def remembered(mix: Led, network: Network) -> tuple[NDArray[np.float32], F0]:
-    """What the recurrent layer hears in each frame of a mix, (frames, context + HEADS), and its F0 (frames, HEADS)."""
-    state, frames, f0 = _listen(mix, network)
+def remembered(mix: Led, network: Network, rate: int = RATE) -> tuple[NDArray[np.float32], F0]:
+    """What the recurrent layer hears in each frame of a mix, (frames, context + HEADS), and its F0 (frames, HEADS).
+
+    The engine hears the mix at `rate`.
+    """
+    state, frames, f0 = _listen(mix, network, rate)
     heard, likelihood = [], np.zeros(PITCHES, np.float32)
     for frame in frames:
         pitchnet.process(state, frame, 0, likelihood)
@@ -160,13 +166,26 @@ def remembered(mix: Led, network: Network) -> tuple[NDArray[np.float32], F0]:
     return np.array(heard), f0
 
 
-def _listen(mix: Led, network: Network) -> tuple[pitchnet.State, NDArray[np.complex64], F0]:
+def drift(mix: Led, network: Network) -> NDArray[np.float32]:
+    """What the mean of `remembered` (context + HEADS,) gains in windows that last e times as long."""
+    (short, short_s), (long, long_s) = (
+        (remembered(mix, network, rate)[0].mean(0), sizes_of(BALANCED, rate).window_size / rate)
+        for rate in (_SHORTEST_AT, _LONGEST_AT)
+    )
+    return np.asarray((long - short) / np.float32(math.log(long_s / short_s)))
+
+
+def _listen(mix: Led, network: Network, rate: int = RATE) -> tuple[pitchnet.State, NDArray[np.complex64], F0]:
     """A state, the spectra (frames, 1, bins) that it is to be given, and the F0 (frames, HEADS) in their middle."""
-    state = pitchnet.prepare(RATE, _SIZES.window_size, _SIZES.hop_size, _WINDOW.sum() / 2, network)
-    ends = np.arange(_STEP, len(mix.sound) + 1, _STEP)
+    sizes = sizes_of(BALANCED, rate)
+    analysis = window(sizes)
+    state = pitchnet.prepare(rate, sizes.window_size, sizes.hop_size, analysis.sum() / 2, network)
+    step = int(state.peaks.stride[0]) * sizes.hop_size
+    sound = mix.sound if rate == RATE else soxr.resample(mix.sound, RATE, rate)
+    ends = np.arange(step, len(sound) + 1, step)
     # A peak's frequency is told by two frames.
-    f0, lead_f0 = (at((ends - windows.center(_WINDOW) - _STEP / 2) / RATE, curve) for curve in (mix.f0, mix.lead_f0))
-    return state, spectra(mix.sound, ends, _SIZES), np.stack([f0, np.where(f0 > 0, f0, lead_f0)], 1)
+    f0, lead_f0 = (at((ends - windows.center(analysis) - step / 2) / rate, curve) for curve in (mix.f0, mix.lead_f0))
+    return state, spectra(sound, ends, sizes), np.stack([f0, np.where(f0 > 0, f0, lead_f0)], 1)
 
 
 def train(paths: Sequence[Path], seed: int, epochs: float, told: Told) -> Net:
@@ -206,14 +225,21 @@ def loss(logits: Tensor, f0: Tensor) -> Tensor:
     return -(truth * functional.log_softmax(logits, 2)).sum(2).mean()
 
 
-def train_memory(heard: Sequence[tuple[NDArray[np.float32], F0]], seed: int, steps: int, told: Told) -> Memory:
-    """A recurrent layer that has learned from what `remembered` tells of mixes, which are of one length."""
+def train_memory(
+    heard: Sequence[tuple[NDArray[np.float32], F0]],
+    drifts: Sequence[NDArray[np.float32]],
+    seed: int,
+    steps: int,
+    told: Told,
+) -> Memory:
+    """A recurrent layer that has learned from what `remembered` and `drift` tell of mixes, which are of one length."""
     torch.manual_seed(seed)
     rng, memory = np.random.default_rng(seed), Memory()
     inputs, f0 = (torch.from_numpy(np.stack(parts)) for parts in zip(*heard, strict=True))
     truth = (f0 > 0).float()
     memory.mean[:] = inputs.mean((0, 1))
     memory.spread[:] = inputs.std((0, 1)) + 1e-3
+    memory.drift[:] = torch.from_numpy(np.mean(drifts, 0))
     optimizer = torch.optim.AdamW(memory.parameters(), _RECURRENT_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RECURRENT_RATE, total_steps=steps + 1)
     for _ in tenths(range(steps), steps, told):
