@@ -364,7 +364,7 @@ def test_no_folder_to_record_to_means_no_recording(nothing):
 
 
 def test_a_recording_that_is_refused_leaves_no_song_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("rtsep.live.stream.warm_up", lambda: None)  # which has a stream of its own
+    monkeypatch.setattr("rtsep.live.stream.warm_up", lambda stages: None)  # which has a stream of its own
     closed, close = [], Stream.close
     monkeypatch.setattr(Stream, "close", lambda self: closed.append(close(self)))
     (tmp_path / "file").write_text("")
