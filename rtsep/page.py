@@ -29,6 +29,7 @@ from .idle import why_idle
 from .kernels import leaves, words
 from .live.presets import PRESETS, Preset, preset, presets
 from .offline import files
+from .offline.writer import Writer
 from .parameters import SILENCE_DB, plain
 from .settings import Settings
 
@@ -67,7 +68,7 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
             disk.write(folder / name, gzip.compress(content, 9, mtime=0))
         song = folder / _SONG
         if not song.exists():
-            with files.Writer(song, RATES[-1], 2) as writer:
+            with Writer(song, RATES[-1], 2) as writer:
                 writer.write(files.sum_of(files.song(RATES[-1])))
         for path in sorted((library.PACKAGE / "web").iterdir()):
             shutil.copyfile(path, folder / path.name)

@@ -21,7 +21,8 @@ from rtsep import disk
 from rtsep.errors import BadInput, Unavailable
 from rtsep.offline import decoders, files, mpeg
 from rtsep.offline.evaluate import si_sdr
-from rtsep.offline.files import RawReader, RawWriter, Reader, Writer, load
+from rtsep.offline.files import RawReader, Reader, load
+from rtsep.offline.writer import RawWriter, Writer
 
 RATE = 48000
 
@@ -597,7 +598,7 @@ def test_a_recording_outlives_a_killed_process(tmp_path):
     path = tmp_path / "a.wav"
     program = f"""
 import sys, time, numpy as np
-from rtsep.offline.files import Writer
+from rtsep.offline.writer import Writer
 writer = Writer({str(path)!r}, {RATE}, 2, recording=True)
 for number in range(10):
     writer.write(np.full((1000, 2), number / 16, np.float32))

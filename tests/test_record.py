@@ -13,7 +13,7 @@ from signals import music
 from rtsep import STEMS, BadInput, Engine, Settings, Unavailable, open_stream
 from rtsep.live.record import Recorder
 from rtsep.live.stream import Stream
-from rtsep.offline.files import Writer
+from rtsep.offline.writer import Writer
 
 RATE = 48_000
 

@@ -403,7 +403,7 @@ def test_a_disk_that_fills_up_leaves_nothing_of_a_source(tmp_path):
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_no_file_gets_its_name_before_all_of_its_source_are_whole(tmp_path, monkeypatch, stem):
-    from rtsep.offline.files import Writer
+    from rtsep.offline.writer import Writer
 
     finish = Writer.finish
 

@@ -11,7 +11,8 @@ from ..library import warm_up
 from ..live.stream import Stream, open_stream
 from ..live.terminal import faders, output_device, status, summary, watch
 from ..offline.evaluate import si_sdr
-from ..offline.files import Writer, load, song, sum_of
+from ..offline.files import load, song, sum_of
+from ..offline.writer import Writer
 from ..settings import GROUPS, STEMS, Settings
 from ..streams import tell
 from .options import engine_options, positive, settings_of, values_of

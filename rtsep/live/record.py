@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine import Sound
 from ..errors import BadInput, Unavailable
-from ..offline.files import Writer
+from ..offline.writer import Writer
 from .callback import State
 
 _TURN_S = 0.05  # how often the ring is emptied

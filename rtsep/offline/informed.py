@@ -29,8 +29,9 @@ from ..errors import BadInput, unknown
 from ..kernels import kernel
 from ..settings import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, Sizes
 from ..templates import harmonic_templates, onset_templates
-from .files import Name, Sound, Writer, encoded, load, name_of
+from .files import Name, Sound, load, name_of
 from .score import Note, note_name, notes_of, pitch_of
+from .writer import Writer, encoded
 
 BY = ("track", "hand", "note")
 """What the stems may be."""

@@ -18,8 +18,9 @@ from ..settings import Settings
 from . import notes as rolls
 from . import score as scores
 from .beside import completed_by_file, unknown_beside
-from .files import FORMATS, Name, RawReader, RawWriter, Reader, Sound, Writer, encoded, name_of
+from .files import Name, RawReader, Reader, Sound, name_of
 from .render import Melody, engine_of, melody_of, names_of, pitched, render, score_of, timed
+from .writer import FORMATS, RawWriter, Writer, encoded
 
 _TABLE, _MIDI, _ROLL = ("f0", "csv"), ("notes", "mid"), ("notes", "svg")  # what is no sound among the outputs
 
