@@ -11,8 +11,8 @@ from ..errors import BadInput
 from ..settings import Settings
 from .callback import MICROPHONE_S
 from .howl import howl
+from .karaoke_view import Values
 from .singing import Singing
-from .stage import Values
 from .stream import Stream
 
 NONE = "none"

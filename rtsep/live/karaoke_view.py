@@ -68,13 +68,13 @@ _PLAIN = _Signs(song="=", singer="o", present="|", above="^", below="v")
 _DRAWN = _Signs(song="─", singer="●", present="│", above="↑", below="↓")
 
 
-class Stage:
+class KaraokeView:
     """Makes pictures of `Values` whose roll follows the notes, by one row from picture to picture."""
 
     def __init__(self) -> None:
         self._low: int | None = None  # the lowest note of the roll
 
-    def view(self, values: Values) -> RenderableType:
+    def draw(self, values: Values) -> RenderableType:
         """The picture, to be given to rich: 22 lines of at most 79 columns."""
         song, singer = _columns(values)
         self._follow(song)

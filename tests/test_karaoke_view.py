@@ -1,4 +1,4 @@
-"""The stage: what stands in the terminal is what was measured, in any terminal, with and without color."""
+"""The view of karaoke: what stands in the terminal is what was measured, in any terminal, with and without color."""
 
 import io
 import math
@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from rtsep.live.stage import Stage, Values, line
+from rtsep.live.karaoke_view import KaraokeView, Values, line
 
 SCALE = (60, 62, 64, 65, 67, 69, 67, 64)
 LABELS, PRESENT = 5, 45  # columns before the roll, and column of the present within it
@@ -38,12 +38,12 @@ def nothing(t):
     return math.nan
 
 
-def shown(values, stage=None, encoding="utf-8", **settings):
+def shown(values, view=None, encoding="utf-8", **settings):
     """The lines that a console of 80 by 24 prints."""
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding, newline="")
     console = Console(file=file, width=80, height=24, **settings)
-    console.print((stage or Stage()).view(values))
+    console.print((view or KaraokeView()).draw(values))
     file.flush()
     return written.getvalue().decode(encoding).splitlines()
 
@@ -176,32 +176,32 @@ def test_the_roll_scrolls_to_the_left():
         assert row.replace("│", " ")[6:40] == after[name].replace("│", " ")[:34]
 
 
-def lowest(stage, note):
+def lowest(view, note):
     """The name at the bottom of the roll after a picture of a song that holds `note`."""
-    return list(roll(shown(Values(song="x", **pitches(lambda t: note, nothing)), stage)))[-1]
+    return list(roll(shown(Values(song="x", **pitches(lambda t: note, nothing)), view)))[-1]
 
 
 def test_the_rows_follow_the_song_by_one_from_picture_to_picture_and_rest_while_it_stays_within():
-    stage = Stage()
-    first = lowest(stage, 60)
-    assert {lowest(stage, note) for note in (62, 65, 58, 60)} == {first}
-    bottoms = [lowest(stage, 76) for _ in range(30)]
+    view = KaraokeView()
+    first = lowest(view, 60)
+    assert {lowest(view, note) for note in (62, 65, 58, 60)} == {first}
+    bottoms = [lowest(view, 76) for _ in range(30)]
     assert bottoms[:4] == ["F#3", "G3", "G#3", "A3"] and len(set(bottoms[-10:])) == 1
-    assert "─" in roll(shown(Values(song="x", **pitches(lambda t: 76, nothing)), stage))["E5"]
-    back = [lowest(stage, 60) for _ in range(30)]
+    assert "─" in roll(shown(Values(song="x", **pitches(lambda t: 76, nothing)), view))["E5"]
+    back = [lowest(view, 60) for _ in range(30)]
     assert len(set(back)) > 3 and len(set(back[-10:])) == 1
 
 
 def test_a_song_wider_than_the_roll_is_followed_at_the_present_with_arrows_to_the_rest():
-    stage = Stage()
+    view = KaraokeView()
     values = Values(song="x", **pitches(lambda t: 80 if 5 < t < 7 else 50, nothing))
     for _ in range(40):
-        rows = roll(shown(values, stage))
+        rows = roll(shown(values, view))
     assert "─" in rows["G#5"]
     assert [*rows.values()][-1].startswith("↓" * 37)
     values = Values(song="x", **pitches(lambda t: 90 if t < 5 else 60, nothing))
     for _ in range(40):
-        rows = roll(shown(values, stage))
+        rows = roll(shown(values, view))
     assert next(iter(rows.values())).startswith("↑" * 37)
 
 
