@@ -16,12 +16,12 @@ from rtsep.live.bindings import (
     KINDS,
     TAKEOVERS,
     Binding,
-    Surface,
     default_bindings,
     document,
     load,
 )
 from rtsep.live.messages import Control, Message, Parser
+from rtsep.live.surface import Surface
 from rtsep.parameters import PARAMETERS, Parameters
 
 FADER, PAN, MUTE, KEY = "percussive.gain_db", "melody.pan", "percussive.mute", "key.semitones"

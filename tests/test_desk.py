@@ -17,7 +17,8 @@ from signals import constant, tune
 from rtsep import BadInput, Engine, Settings
 from rtsep.library import warm_up
 from rtsep.live import desk as module
-from rtsep.live.desk import Desk, Hold, Meter, Picture, Row, Values, stepped
+from rtsep.live.desk import Desk, Hold, stepped
+from rtsep.live.desk_view import Meter, Picture, Row, Values
 from rtsep.live.history import History
 from rtsep.live.presets import PRESETS
 from rtsep.live.stream import Stream

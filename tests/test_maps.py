@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtsep.live.bindings import FORMAT, Surface, load
+from rtsep.live.bindings import FORMAT, load
 from rtsep.live.controller_files import load_controller
 from rtsep.live.messages import Parser
+from rtsep.live.surface import Surface
 from rtsep.parameters import PARAMETERS, Parameters
 
 MAPS = {Path(file.name).stem: tomllib.loads(file.read_text()) for file in (files("rtsep.live") / "maps").iterdir()}

@@ -10,10 +10,13 @@ import pytest
 from studio import server
 
 from rtsep.errors import BadInput, Unavailable
+from rtsep.live import controllers
 from rtsep.live import ports as module
-from rtsep.live.bindings import Binding, Surface
+from rtsep.live.bindings import Binding
+from rtsep.live.controllers import Midi
 from rtsep.live.messages import Control, Message
-from rtsep.live.ports import Midi, ports
+from rtsep.live.ports import ports
+from rtsep.live.surface import Surface
 from rtsep.parameters import INDEX, Parameters
 
 CORE, ALSA, JACK, WINDOWS = 1, 2, 3, 4
@@ -568,7 +571,7 @@ class Pupil:
 
 @pytest.fixture
 def pupil(monkeypatch):
-    monkeypatch.setattr(module, "Learner", Pupil)
+    monkeypatch.setattr(controllers, "Learner", Pupil)
 
 
 def test_a_control_that_is_moved_is_learned_where_it_is_and_kept(rig, pupil):
@@ -798,7 +801,7 @@ def test_a_thread_that_fails_holds_up_nobody(system, monkeypatch):
     start = time.monotonic()
     with Midi(Parameters([0.0] * len(INDEX)), surface=Hand, learned=print) as midi:
         wait_until(lambda: midi.problems == ["MIDI has ended: ZeroDivisionError: division by zero"])
-    assert time.monotonic() - start < module._PATIENCE_S
+    assert time.monotonic() - start < controllers._PATIENCE_S
     assert library.devices == []
 
 

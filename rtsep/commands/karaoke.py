@@ -14,9 +14,9 @@ from ..library import warm_up
 from ..live import devices
 from ..live.evening import Karaoke
 from ..live.hands import Hands
+from ..live.karaoke_view import KaraokeView, line
 from ..live.keyboard import keys
 from ..live.record import check_folder
-from ..live.stage import Stage, line
 from ..live.stream import Source, open_stream
 from ..live.terminal import output_device, summary, watch
 from ..offline import score as scores
@@ -167,7 +167,7 @@ def karaoke(
             if misfit:
                 tell(misfit)
         evening = Karaoke(stream, song, singer=voice is not None, duck=duck, loop=loop)
-        stage = Stage()
+        drawing = KaraokeView()
 
         def tick(elapsed: float) -> bool:
             evening.listen()
@@ -178,7 +178,7 @@ def karaoke(
             stream,
             seconds=seconds,
             tick=tick,
-            view=lambda: held.view(lambda: stage.view(evening.values())),
+            view=lambda: held.view(lambda: drawing.draw(evening.values())),
             line=lambda: line(evening.values()),
         )
         evening.listen()

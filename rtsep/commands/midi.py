@@ -9,10 +9,11 @@ from typing import Any
 
 from ..errors import BadInput, Unavailable, some, unknown
 from ..live import controller_files, ports
-from ..live.bindings import KINDS, TAKEOVERS, Binding, Surface, document
+from ..live.bindings import KINDS, TAKEOVERS, Binding, document
+from ..live.controllers import Midi
 from ..live.hands import controllers, keep, read
 from ..live.messages import Message
-from ..live.ports import Midi
+from ..live.surface import Surface
 from ..parameters import INDEX, PARAMETERS, Parameters, checked, find
 from ..streams import tell
 from .options import json_too, positive

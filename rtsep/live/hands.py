@@ -11,11 +11,11 @@ from ..errors import BadInput, Unavailable
 from ..parameters import Parameters
 from ..streams import tell
 from . import bindings, code, controller_files, presets
-from .bindings import Bound, Surface
+from .controllers import Midi
 from .messages import Message, check_channel
-from .ports import Midi
 from .sessions import Session
 from .stream import Stream
+from .surface import Bound, Surface
 
 
 @dataclass(frozen=True)
