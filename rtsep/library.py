@@ -230,18 +230,20 @@ def for_browsers(told: Callable[[str], object] = lambda sentence: None) -> Path:
     return _built("wasm32", "browsers", told)
 
 
-def for_plugins(machine: str, told: Callable[[str], object] = lambda sentence: None) -> Path:
+def for_plugins(
+    machine: str, told: Callable[[str], object] = lambda sentence: None, stages: tuple[str, ...] = ()
+) -> Path:
     """Object code for that `machine` (a target of `build/emit.py`), to be linked into a plugin; as `for_browsers`."""
-    return _built(machine + OBJECT, f"plugins on {machine}", told)
+    return _built(machine + OBJECT, f"plugins on {machine}", told, stages)
 
 
-def _built(target: str, whom: str, told: Callable[[str], object]) -> Path:
+def _built(target: str, whom: str, told: Callable[[str], object], stages: tuple[str, ...] = ()) -> Path:
     reason = ""
     for folder in (COMPILED, cache_folder()):
-        description = folder / f"rtsep-{target}-{digest()}.json"
+        description = folder / f"rtsep-{target}-{digest(stages)}.json"
         if folder != COMPILED and usable(description) is None:
             told(f"building the engine for {whom}, once: about half a minute ...")
-            reason = build(folder, target)
+            reason = build(folder, target, stages)
         found = usable(description)
         if found is not None:
             return Path(found["path"])

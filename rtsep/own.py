@@ -3,7 +3,7 @@
 A module has three names. `prepare(sample_rate, hop_size, bins)` returns its state, a one-dimensional float32 array:
 tables, memory, and numbers that may be changed while it sounds. `reset(state)`, a kernel, forgets the sound.
 `process(state, magnitude, masks)`, a kernel, changes the masks (stems - 1, bins) of all stems but the last, which gets
-what they leave; the magnitude (bins,) is of all channels together.
+what they leave; the magnitude (bins,) is of all channels together. Masks are kept within 0 and 1, and so is their sum.
 
 Kernels are made by `rtsep.kernel`. They may call other kernels and NumPy's plain mathematics, and are refused if they
 allocate, raise or need Python. An engine with such stages is compiled when it is first used.
@@ -39,6 +39,20 @@ def process(states, starts, magnitude, masks):
 @kernel
 def reset(states, starts):
     """Let each stage forget the sound."""
+
+
+@kernel
+def bound(masks):
+    """Keep `masks` (stems - 1, bins) within 0 and 1, and their sum too: no stage makes a stem louder than the input."""
+    for k in range(masks.shape[1]):
+        total = np.float32(0)
+        for s in range(masks.shape[0]):
+            mask = masks[s, k]
+            masks[s, k] = min(mask, np.float32(1)) if mask > 0 else np.float32(0)  # what is no number too
+            total += masks[s, k]
+        if total > 1:
+            for s in range(masks.shape[0]):
+                masks[s, k] /= total
 
 
 def path_of(stage: ModuleType | str | os.PathLike[str]) -> str:
@@ -88,10 +102,11 @@ def prepare(paths: Sequence[str], sample_rate: float, hop_size: int, bins: int) 
 def compose(paths: Iterable[str]) -> None:
     """From now on the kernels of this module are those of the stages at these `paths`: for a build of its own."""
     stages = [load(path) for path in paths]
-    for name, more in (("process", ", magnitude, masks"), ("reset", "")):
-        lines = [f"def {name}(states, starts{more}):", "    pass"]
+    for name, more, last in (("process", ", magnitude, masks", "bound(masks)"), ("reset", "", "pass")):
+        lines = [f"def {name}(states, starts{more}):"]
         lines += [f"    stage_{i}.{name}(states[starts[{i}] : starts[{i + 1}]]{more})" for i in range(len(stages))]
-        space: dict[str, Any] = {"__name__": __name__}
+        lines += [f"    {last if stages else 'pass'}"]
+        space: dict[str, Any] = {"__name__": __name__, "bound": bound}
         space |= {f"stage_{i}": stage for i, stage in enumerate(stages)}
         exec("\n".join(lines), space)
         globals()[name] = kernel(space[name])

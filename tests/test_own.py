@@ -11,6 +11,7 @@ from signals import music
 
 from rtsep import BadInput, Engine, Settings, analyze, open_stream, separate
 from rtsep.library import build, target
+from rtsep.own import bound
 
 RATE = 48_000
 HALVER = """
@@ -141,3 +142,9 @@ def test_the_example_takes_hiss_away_and_leaves_the_song():
     told = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
     song, hiss = (float(line.split()[1]) for line in told.splitlines())
     assert song > -0.2 and hiss < -20
+
+
+def test_masks_stay_within_bounds():
+    masks = np.array([[0.5, 2, -1, np.nan, 0.8], [0.25, 0, 0.5, 1, 0.8]], np.float32)
+    bound(masks)
+    np.testing.assert_allclose(masks, [[0.5, 1, 0, 0, 0.5], [0.25, 0, 0.5, 1, 0.5]])

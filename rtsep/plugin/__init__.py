@@ -95,7 +95,7 @@ def write(
             raise BadInput(f"{path} exists already: choose another folder, or add --force to replace it.")
     if here and shutil.which("cc") is None:
         raise Unavailable("a plugin takes a C compiler, and there is no cc here (Debian: apt install gcc libc6-dev).")
-    code = library.for_plugins(machine, told)
+    code = library.for_plugins(machine, told, settings.stages)
     told("preparing the engine for each sample rate ...")
     try:
         with tempfile.TemporaryDirectory(prefix="rtsep-") as made:
