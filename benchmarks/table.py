@@ -39,7 +39,9 @@ def publish(path: Path, tables: list[tuple[str, list[str], list[list[Any]]]]) ->
 
 
 def spread(values: Any, form: str = ".1f") -> str:
-    """Median and range of some runs: "12.0 [11.8 .. 13.1]"."""
+    """Median and range of some runs: "12.0 [11.8 .. 13.1]"; a dash where nothing was measured."""
+    if len(values) == 0:
+        return "-"
     return f"{statistics.median(values):{form}} [{min(values):{form}} .. {max(values):{form}}]"
 
 
