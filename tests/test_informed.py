@@ -10,7 +10,7 @@ import signals
 import soundfile
 
 from rtsep.errors import BadInput
-from rtsep.offline import informed
+from rtsep.offline import informed, score_nmf
 from rtsep.offline.evaluate import si_sdr
 from rtsep.offline.informed import separate_by_score
 from rtsep.offline.score import Note
@@ -125,7 +125,7 @@ def test_stems_add_up_to_the_recording_to_the_last_bit(by):
 
 def slow_truth(sound, stems, tolerance_s):
     """The stems (name: notes) of `sound` (samples, channels) in double precision, all components in every frame."""
-    sizes = informed._sizes(RATE)
+    sizes = score_nmf.sizes_at(RATE)
     assert sizes[:3] == (WINDOW, WINDOW, HOP)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
     padded = np.pad(sound.astype(float), ((WINDOW, WINDOW), (0, 0)))
@@ -177,9 +177,9 @@ def test_it_equals_the_slow_truth(tolerance_s):
 
 def test_what_is_zero_at_first_stays_zero_and_all_else_is_learned():
     _, mix, notes = song()
-    sizes = informed._sizes(RATE)
-    plan = informed._plan(notes, [0] * len(notes), len(mix), sizes, RATE, 0.1)
-    activations, templates = informed._factors(mix, range(len(plan.stem)), plan, sizes, RATE)
+    sizes = score_nmf.sizes_at(RATE)
+    plan = score_nmf.plan_of(notes, [0] * len(notes), len(mix), sizes, RATE, 0.1)
+    activations, templates = score_nmf.factors(mix, range(len(plan.stem)), plan, sizes, RATE)
     rules = [
         rule(sizes, RATE, range(pitch, pitch + 1))[0]
         for rule in (harmonic_templates, onset_templates)
@@ -205,7 +205,7 @@ def test_each_update_lowers_the_divergence():
     found = [divergence()]
     for _ in range(10):
         sums = np.zeros_like(templates)
-        informed._update(magnitude, templates, activations, sums, np.zeros(60, np.float32), np.zeros(5, np.int64))
+        score_nmf._update(magnitude, templates, activations, sums, np.zeros(60, np.float32), np.zeros(5, np.int64))
         templates = templates * sums / activations.sum(0)[:, None]
         activations *= templates.sum(1)
         templates /= templates.sum(1, keepdims=True)
@@ -284,10 +284,10 @@ def test_stems_grow_with_the_recording():
     stems, louder = (separate_by_score(mix * np.float32(level), notes, sample_rate=RATE) for level in (1, 8))
     for stem in stems:
         np.testing.assert_allclose(louder[stem] / 8, stems[stem], atol=2.0**-22)
-    sizes = informed._sizes(RATE)
-    plan = informed._plan(notes, [0] * len(notes), len(mix), sizes, RATE, 0.1)
+    sizes = score_nmf.sizes_at(RATE)
+    plan = score_nmf.plan_of(notes, [0] * len(notes), len(mix), sizes, RATE, 0.1)
     found, faint = (
-        informed._factors(mix * np.float32(level), range(len(plan.stem)), plan, sizes, RATE) for level in (1, 2.0**-40)
+        score_nmf.factors(mix * np.float32(level), range(len(plan.stem)), plan, sizes, RATE) for level in (1, 2.0**-40)
     )
     assert np.array_equal(found[0], faint[0]) and np.array_equal(found[1], faint[1])
 
@@ -299,9 +299,9 @@ def test_a_long_recording_is_learned_in_parts(monkeypatch):
     assert min(gains(truth, stems, mix)) > 9
     assert np.array_equal(sum(stems.values()), mix)
     monkeypatch.setattr(informed, "_MOST_VALUES", 10**9)
-    monkeypatch.setattr(informed, "_FRAMES", 7)
+    monkeypatch.setattr(score_nmf, "_FRAMES", 7)
     blocks = separate_by_score(mix, notes, sample_rate=RATE)
-    monkeypatch.setattr(informed, "_FRAMES", 10_000)
+    monkeypatch.setattr(score_nmf, "_FRAMES", 10_000)
     whole = separate_by_score(mix, notes, sample_rate=RATE)
     for stem in whole:
         assert not np.array_equal(stems[stem], whole[stem])
@@ -382,7 +382,7 @@ def test_what_makes_no_sense_is_refused_with_the_remedy(change, message):
 
 def test_more_stems_than_memory_holds_are_refused_before_work_begins(monkeypatch):
     monkeypatch.setattr(informed, "_MOST_BYTES", 4e6)
-    monkeypatch.setattr(informed, "_factors", None)
+    monkeypatch.setattr(informed, "factors", None)
     notes = [Note(0.01 * i, 1, 60) for i in range(30)]
     with pytest.raises(BadInput, match=r"30 stems would take 0.0 GB: cut out"):
         separate_by_score(piano(notes[:1], 2), notes, sample_rate=RATE, by="note")

@@ -14,9 +14,9 @@ from rtsep.dsp import windows
 from rtsep.errors import BadInput
 from rtsep.offline import pitches as learning
 from rtsep.offline.dictionary import magnitudes
-from rtsep.offline.informed import refined_templates
 from rtsep.offline.pitches import learn_pitches, pitches_by_rule
 from rtsep.offline.score import Note
+from rtsep.offline.score_nmf import refined_templates
 from rtsep.settings import MODES, Settings
 from rtsep.templates import KITS, harmonic_templates, load, onset_templates
 

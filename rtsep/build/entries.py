@@ -16,7 +16,7 @@ from .. import chain
 from ..dsp import nmf, noise
 from ..kernels import float32, float64, int64, kernel, leaves, pointer, ulong, words
 from ..live import callback, player
-from ..offline import informed
+from ..offline import score_nmf
 from .lower import Entry
 
 _F = float32
@@ -37,7 +37,7 @@ PYTHON = (
     _of_python(player.switch, player.State, int64, int64),
     _of_python(callback.process, callback.State, _F[:, ::1], _F[:, ::1], int64),
     _of_python(callback.virtual_host, callback.State, _F[:, ::1], _F[:, ::1], float64, int64[::1], int64[::1]),
-    _of_python(informed._update, _F[:, ::1], _F[:, ::1], _F[:, ::1], _F[:, ::1], _F[::1], int64[::1]),
+    _of_python(score_nmf._update, _F[:, ::1], _F[:, ::1], _F[:, ::1], _F[:, ::1], _F[::1], int64[::1]),
 )
 
 

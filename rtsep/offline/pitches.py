@@ -16,8 +16,8 @@ from ..settings import PITCHED, Settings, Sizes
 from ..templates import PIANO, Spectra, Templates, harmonic_templates
 from .dictionary import Example, loaded
 from .files import Name
-from .informed import refined_templates
 from .score import Note, note_name, notes_of, pitch_of
+from .score_nmf import refined_templates
 
 # Measured in the mode balanced on 30 s of the two pieces of benchmarks/piano.py, on one piano; frame F by the
 # threshold that is best for each. By rule: amplitudes that fall as 1/n 0.24 and 0.29, as 1/n^2 0.65 and 0.62. What
