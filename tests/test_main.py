@@ -700,6 +700,6 @@ def test_the_help_of_a_command_fits_a_screen(command):
         [sys.executable, "-m", "rtsep", command, "--help"],
         capture_output=True,
         text=True,
-        env=os.environ | {"COLUMNS": "120"},
+        env=os.environ | {"COLUMNS": "100"},
     )
-    assert len(result.stdout.splitlines()) <= 50
+    assert len(result.stdout.splitlines()) <= 45

@@ -48,13 +48,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--score", metavar="FILE", help=SCORE_HELP)
     parser.add_argument("--record", metavar="DIR", help="write input, output and stems to DIR")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
-    parser.add_argument("--stems-out", action="store_true", help="play the mix on the first output channels, and "
-                        "behind it each stem on channels of its own, before its fader, mute and solo; the start tells "
-                        "which is where")  # fmt: skip
+    parser.add_argument("--stems-out", action="store_true", help="play each stem, before its fader, on channels of its "
+                        "own behind the mix; the start tells which")  # fmt: skip
     parser.add_argument("--learn", action="append", default=[], metavar="NAME", help="a stem to be learned while it "
                         "sounds: choose its row, press n, let it sound, press n")  # fmt: skip
-    parser.add_argument("--room", action="store_true", help="take the room's noise away: choose the row room, keep "
-                        "quiet, press n, wait two seconds, press n")  # fmt: skip
+    parser.add_argument("--room", action="store_true", help="take the room's noise away: n on its row learns it")
     parser.add_argument("--plain", action="store_true", help="one status line in place of the view")
     hand_options(parser)
     engine_options(parser, "balanced")

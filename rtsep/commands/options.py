@@ -16,7 +16,7 @@ from ..parameters import PARAMETERS, find
 from ..settings import MODES, Settings
 from ..streams import tell
 
-SCORE_HELP = "where the song's melody lies: MIDI, CSV, MusicXML (.musicxml, .mxl) or a song for UltraStar (.txt)"
+SCORE_HELP = "the song's melody, as MIDI, CSV, MusicXML or for UltraStar (.txt)"
 
 
 class ParametersHelp(argparse.Action):
@@ -43,8 +43,7 @@ def json_too(parser: argparse.ArgumentParser) -> None:
 
 def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
     parser.add_argument("--mode", metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
-    parser.add_argument("--templates", metavar="FILE", help="split a stem by what 'rtsep learn' has learned; 'drums' "
-                        "and 'piano' are kits that come along")  # fmt: skip
+    parser.add_argument("--templates", metavar="FILE", help="split a stem: a file of 'rtsep learn', 'drums' or 'piano'")
     parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
                         "learned)")  # fmt: skip
     parser.add_argument("--networks", metavar="FILE", help="networks that you trained, in place of ours")
