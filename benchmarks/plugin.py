@@ -45,7 +45,7 @@ def main() -> None:
             ratios = [there / here for there, here in zip(theirs, own, strict=True)]
             times = f"plugin {statistics.median(theirs):.1f} us, engine {statistics.median(own):.1f} us"
             ratio = f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            print(f"{mode:9} block of {BLOCK}: {times}, {ratio}; ready in {statistics.median(begun):.1f} ms")
+            print(f"{mode:9} block of {BLOCK}: {times}, {ratio}; ready in {statistics.median(begun):.2f} ms")
 
 
 def timed(process, sound) -> float:
