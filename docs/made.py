@@ -94,7 +94,7 @@ def _windows(path: Path) -> None:
 def _signal_path(path: Path) -> None:
     """The stages of `rtsep.chain.process` as boxes in two rows."""
     rows = (
-        ("input", "STFT", "noise", "medians,\nmelody", "masks", "templates", "inverse\nSTFT", "stems"),
+        ("input", "STFT", "noise", "medians,\nmelody", "masks", "templates", "own\nstages", "inverse\nSTFT", "stems"),
         ("stems", "faders", "key", "microphone", "limiter", "output"),
     )
     figure, axis = pyplot.subplots(figsize=(10, 2.2), layout="constrained")
@@ -105,7 +105,7 @@ def _signal_path(path: Path) -> None:
             axis.text(place, -row, name, ha="center", va="center", bbox=box if stage else None)
             if place:
                 axis.annotate("", (place - 0.42, -row), (place - 0.6, -row), arrowprops={"arrowstyle": "->"})
-    axis.set(xlim=(-0.5, 7.5), ylim=(-1.5, 0.5))
+    axis.set(xlim=(-0.5, 8.5), ylim=(-1.5, 0.5))
     axis.axis("off")
     figure.savefig(path)
     pyplot.close(figure)

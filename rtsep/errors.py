@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _FEW, _MANY = 3, 8  # names that a sentence can bear, and how many make a list too long to be told whole
-_LISTS = {"parameter": "rtsep live --help", "preset": "rtsep preset list"}
+_LISTS = {"parameter": "rtsep --help-parameters", "preset": "rtsep preset list"}
 """What shows the names of which there are many."""
 
 

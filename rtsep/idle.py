@@ -36,6 +36,11 @@ def why_idle(id: str, settings: Settings, singer: bool) -> str | None:
     return None
 
 
+def worth_showing(id: str, settings: Settings, *, singer: bool = False) -> bool:
+    """Whether a parameter belongs where only what does something is shown; without a singer nothing ducks the lead."""
+    return why_idle(id, settings, singer) is None and (singer or id != "melody.duck")
+
+
 def moves_the_mix_alone(id: str, settings: Settings) -> bool:
     """Whether a parameter is heard in the mix of the stems, and not in them."""
     owner = id.rpartition(".")[0]

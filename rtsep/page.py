@@ -25,12 +25,12 @@ from .chain import State
 from .dsp import windows
 from .engine import Engine
 from .errors import BadInput, Unavailable
-from .idle import why_idle
+from .idle import worth_showing
 from .kernels import leaves, words
 from .live.presets import PRESETS, Preset, preset, presets
 from .offline import files
 from .offline.writer import Writer
-from .parameters import SILENCE_DB, plain
+from .parameters import plain
 from .settings import Settings
 
 MODES = ("live", "balanced", "quality")
@@ -73,6 +73,8 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
         for path in sorted((library.PACKAGE / "web").iterdir()):
             shutil.copyfile(path, folder / path.name)
         disk.write(folder / "parameters.json", json.dumps(about, indent=1).encode())
+    except Unavailable:
+        raise
     except OSError as error:
         raise Unavailable(f"cannot write {folder}: {error.strerror}.") from error
     return folder
@@ -167,11 +169,10 @@ def _about(engine: Engine, modes: list[dict[str, Any]], presets: list[Preset], s
     infos = {id: control.info for id, control in engine.parameters.items()}
     return {
         "version": library.digest(),
-        "silence_db": SILENCE_DB,
         "parameters": [
             {"number": number, **asdict(info)}
             for number, (id, info) in enumerate(infos.items())
-            if not why_idle(id, engine.settings, singer) and (singer or id != "melody.duck")
+            if worth_showing(id, engine.settings, singer=singer)
         ],
         "stems": engine.stems,
         "groups": engine.groups,

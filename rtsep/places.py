@@ -5,5 +5,5 @@ from .parameters import INDEX
 globals().update({id.replace(".", "_"): index for id, index in INDEX.items()})
 
 
-def __getattr__(name: str) -> int:
+def __getattr__(name: str) -> int:  # for mypy, which cannot see the names above
     raise AttributeError(f"there is no parameter {name}")

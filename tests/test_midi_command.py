@@ -143,7 +143,7 @@ def test_a_stem_is_its_fader(plugged):
         ("kick", r"unknown parameter 'kick': .*The level of a stem of that name is kick\.gain_db\."),
         ("bypas", "did you mean 'bypass'"),
         ("hpss", r"did you mean 'hpss\.bias' or 'hpss\.separation' or 'hpss\.exponent'\?"),
-        ("zzz", "unknown parameter 'zzz': rtsep live --help shows all of them"),
+        ("zzz", "unknown parameter 'zzz': rtsep --help-parameters shows all of them"),
         ("", "unknown parameter ''"),
     ),
 )

@@ -18,8 +18,8 @@ import pytest
 import soundfile
 from signals import music
 
-from rtsep import Engine, Settings, page, separate
-from rtsep.errors import BadInput
+from rtsep import Engine, Settings, library, page, separate
+from rtsep.errors import BadInput, Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -323,6 +323,15 @@ def test_presets_go_in_and_out_as_files_of_the_command_line(browser, folder, tmp
         presets.preset_text("drums-down"),
     )
     assert ["percussive.gain_db", "-12"] in told
+
+
+def test_why_the_engine_cannot_be_had_is_told(tmp_path, monkeypatch):
+    def refuse(told):
+        raise Unavailable("numba is not installed: pip install numba.")
+
+    monkeypatch.setattr(library, "for_browsers", refuse)
+    with pytest.raises(Unavailable, match=r"^numba is not installed: pip install numba\.$"):
+        page.write(tmp_path / "out")
 
 
 def rtsep(*arguments, **options):

@@ -184,7 +184,7 @@ def test_an_unknown_name_names_the_nearest(wrong, nearest):
 
 
 def test_a_name_like_no_other_is_told_where_they_are_listed_and_a_stem_what_it_has():
-    with pytest.raises(BadInput, match=r"^unknown parameter 'zzz': rtsep live --help shows all of them\.$"):
+    with pytest.raises(BadInput, match=r"^unknown parameter 'zzz': rtsep --help-parameters shows all of them\.$"):
         fresh()[0]["zzz"]
     with pytest.raises(BadInput, match=r"did you mean 'melody\.gain_db' or 'melody\.mute' or 'melody\.solo'\? rtsep"):
         fresh()[0]["melody"]

@@ -18,6 +18,7 @@ from signals import music, tune
 from rtsep import Engine, Settings, plugin
 from rtsep.errors import BadInput, Unavailable
 from rtsep.live.presets import preset
+from rtsep.plugin import tables
 
 RATE = 48_000
 KARAOKE = preset("karaoke").values
@@ -272,6 +273,19 @@ def test_what_cannot_be_is_a_sentence(tmp_path, given, words):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["rtsep-balanced.clap"]
+
+
+def test_what_the_compiler_says_is_told(tmp_path, monkeypatch):
+    (tmp_path / "cc").write_text("#!/bin/sh\necho no space left for the linker >&2\nexit 1\n")
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(Unavailable, match=r"plugin\.so cannot be linked: no space left for the linker"):
+        plugin.write(tmp_path / "out", "x", Settings(), {})
+
+
+def test_symbols_are_of_c_and_no_two_alike():
+    given = ["hi-hat", "hi_hat", "1", "hi_hat_2", "percussive.gain_db"]
+    assert tables.symbols(given) == ["hi_hat", "hi_hat_2", "_1", "hi_hat_2_2", "percussive_gain_db"]
 
 
 def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 from rtsep import Engine, Settings, page
 from rtsep.errors import Unavailable
 from rtsep.live import code
+from rtsep.live.hands import Hands
 from rtsep.live.remote import Remote
 from rtsep.live.stream import open_stream
 
@@ -74,6 +75,32 @@ def test_the_token_is_kept_for_its_owner_alone(tmp_path):
         assert second.address.split("#")[1] == first.address.split("#")[1]
     (kept,) = (tmp_path / "settings").iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600 and len(kept.read_text()) >= 16
+
+
+@pytest.mark.parametrize("kept", ["", "cutoff\n"])
+def test_a_token_that_was_cut_off_is_made_anew(tmp_path, kept):
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "web.token").write_text(kept)
+    with playing() as (_, remote):
+        assert len(remote.address.split("#")[1]) >= 16
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(f"{remote.address.split('#')[0].replace('http', 'ws')}engine?token={kept.strip()}")
+
+
+def test_a_missing_web_server_is_told_before_any_sound(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "rtsep.live.remote")
+    with pytest.raises(Unavailable, match=r"pip install 'rtsep\[web\]'"):
+        Hands("live", web=0)
+
+
+def test_lines_of_text_have_no_picture_of_the_address_and_no_key_for_it(capfd):
+    song = music(RATE, RATE, 2)
+    with open_stream(Engine(), "virtual", source=song, loop=True) as stream:
+        for plain in (False, True):
+            with Hands("live", midi=False, web=0, lan=True).on(stream, "a song", plain=plain) as held:
+                assert held.press("w") == (not plain)
+                assert ("(w shows it again" in capfd.readouterr().err) == (not plain)
 
 
 def test_a_port_that_is_taken_is_a_sentence():
@@ -234,7 +261,7 @@ def test_the_command_line_serves_the_page_and_takes_the_address_away_at_a_key(tm
             terminal.close()
 
 
-def test_the_page_moves_the_engine_follows_it_and_finds_it_again(chromium):
+def test_the_page_moves_the_engine_follows_it_and_finds_it_again(chromium, monkeypatch):
     def until(script, seconds=15):
         end = time.monotonic() + seconds
         while not chromium.execute_script(f"return {script}"):
@@ -255,6 +282,11 @@ def test_the_page_moves_the_engine_follows_it_and_finds_it_again(chromium):
         stream.engine.parameters["percussive.gain_db"] = -6  # another hand
         until(f"{fader}.getAttribute('aria-valuetext') === 'Drums -6.0 dB'")
         assert not chromium.execute_script("return document.getElementById('mic').offsetParent")
+        warns = "document.getElementById('warns').textContent"
+        with monkeypatch.context() as pulled:
+            pulled.setattr(type(stream), "active", False)
+            until(f"{warns}.includes('The sound device has gone.')")
+        until(f"{warns} === ''")
     until("document.body.classList.contains('gone')")
     assert "Looking for the engine" in chromium.find_element("id", "warns").text
     engine = Engine()

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from .. import disk, library, own
-from ..errors import BadInput
+from ..errors import BadInput, Unavailable
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> int:
             raise BadInput("usage: python -m rtsep.build TARGET ... FOLDER.")
         stages = tuple(each.removeprefix("--stage=") for each in arguments if each.startswith("--stage="))
         *targets, folder = (each for each in arguments if not each.startswith("--stage="))
-        own.compose(stages)
+        if stages:
+            own.compose(stages)  # refuses what is no stage, before the long part
         for target in targets:
             _build(library.target() if target == "native" else target, Path(folder), stages)
         return 0
@@ -79,8 +80,14 @@ def _build(name: str, folder: Path, stages: tuple[str, ...]) -> None:
         if target.system == "none":
             made = shared
             made.write_bytes(browser.module(code, {entry.symbol for entry in offered}))
-        elif name == machine and link([made], shared, target, here):
-            made = shared
+        elif name == machine:
+            try:
+                link([made], shared, target, here)
+                made = shared
+            except Unavailable:
+                if not here:
+                    raise
+                # llvmlite loads the object code as it is
         content = made.read_bytes()
     told = describe(offered, module) | {
         "target": name,

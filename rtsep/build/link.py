@@ -13,27 +13,28 @@ from .emit import Target
 SUFFIX = {"linux": ".so", "macos": ".dylib", "windows": ".dll", "none": ".wasm"}
 
 
-def link(code: Sequence[Path], library: Path, target: Target, here: bool, options: Sequence[str] = ()) -> bool:
-    """Link `code`, object files or C with `options`, to `library`; False if this machine (`here`) cannot.
+def can_link() -> bool:
+    """Whether this machine has a C compiler."""
+    return shutil.which("cc") is not None
+
+
+def link(code: Sequence[Path], library: Path, target: Target, here: bool, options: Sequence[str] = ()) -> None:
+    """Link `code`, object files or C with `options`, to `library`, for this machine (`here`) or another.
 
     Raises
     ------
-    Unavailable : if it cannot be linked for another machine.
+    Unavailable : if it cannot be linked, with the compiler's words.
     """
     mathematics = [] if target.system == "windows" else ["-lm"]
     command = ["-shared", "-s", "-o", str(library), *options, *map(str, code), *mathematics]
     if here:
-        compiler = shutil.which("cc")
-        if compiler is None:
-            return False
-        command = [compiler, *command]
+        if not can_link():
+            raise Unavailable("there is no C compiler cc here (Debian: apt install gcc libc6-dev).")
+        command = ["cc", *command]
     elif importlib.util.find_spec("ziglang"):
         command = [sys.executable, "-m", "ziglang", "cc", "-target", target.zig, *command]
     else:
         raise Unavailable("to link for another machine takes ziglang: pip install 'rtsep[export]'.")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        if here:
-            return False  # llvmlite loads the object code as it is
         raise Unavailable(f"{library.name} cannot be linked: {done.stderr.strip()}")
-    return True

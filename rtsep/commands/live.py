@@ -152,7 +152,7 @@ def perform(
             record=record,
             force=force,
         ) as stream,
-        hands.on(stream, name) as held,
+        hands.on(stream, name, plain=plain) as held,
         keys() as pressed,
     ):
         sampler = Sampler(stream, tell) if settings.learn or settings.room else None

@@ -42,6 +42,7 @@ def json_too(parser: argparse.ArgumentParser) -> None:
 
 
 def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
+    """Options of what has an engine, whose mode is `mode` unless another is asked for."""
     parser.add_argument("--mode", metavar="M", help=f"{', '.join(MODES)} (default: {mode})")
     parser.add_argument("--templates", metavar="FILE", help="split a stem: a file of 'rtsep learn', 'drums' or 'piano'")
     parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
@@ -54,6 +55,7 @@ def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
 
 
 def hand_options(parser: argparse.ArgumentParser) -> None:
+    """Options of what moves a run: the session, controllers, the page."""
     parser.add_argument("--resume", action="store_true", help="go on with the levels and options of the last time")
     parser.add_argument("--midi", metavar="NAME", help="listen only to controllers whose names contain NAME")
     parser.add_argument("--midi-channel", type=int, metavar="N", help="listen only to this channel, 1 to 16")
@@ -65,6 +67,7 @@ def hand_options(parser: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> float:
+    """A number above 0, as a type of argparse."""
     number = float(text)
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
@@ -72,12 +75,14 @@ def positive(text: str) -> float:
 
 
 def port(text: str) -> int:
+    """The number of a port, as a type of argparse."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be a number from 0 to 65535.")
     return int(text)
 
 
 def settings_of(options: argparse.Namespace, **more: Any) -> Settings:
+    """The settings that the options of an engine ask for, and `more` of them."""
     if options.templates is not None:
         from ..templates import named
 
@@ -122,6 +127,7 @@ def there(values: Mapping[str, float | str], settings: Settings) -> dict[str, fl
 
 
 def pairs(texts: list[str]) -> dict[str, float | str]:
+    """ID=VALUE of --set, apart; `BadInput` for what is written otherwise."""
     pairs: dict[str, float | str] = {}
     for text in texts:
         id, equals, value = (part.strip() for part in text.partition("="))
@@ -144,6 +150,7 @@ def resume(options: argparse.Namespace, remembered: tuple[str, ...]) -> dict[str
 
 
 def hands_of(options: argparse.Namespace, remembered: tuple[str, ...]) -> Any:
+    """The hands that the options ask for; their session keeps what is `remembered` of the options."""
     from ..live.hands import Hands
 
     given = {name: value for name in remembered if (value := getattr(options, name)) is not None}

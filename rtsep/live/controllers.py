@@ -1,6 +1,7 @@
-"""Controllers at work: found by name, opened when they appear, closed when they go, polled by a thread of their own.
+"""Finding controllers: by name, opened when they appear, closed when they go, polled by a thread of their own.
 
 RtMidi does not tell of a controller that is plugged in or pulled out, so the ports are listed again and again.
+What a control's message does, takeover among it, is in `surface.py`.
 """
 
 import math

@@ -26,7 +26,7 @@ class Hands:
     midi : whether controllers are listened to, those whose names contain `port`, on `channel` (1 to 16; None: on all)
     web : the port at which the page is served, None for no page; with `lan` it is served to other machines too
 
-    Raises `BadInput` for another channel.
+    Raises `BadInput` for another channel, `Unavailable` without the packages that the page takes.
     """
 
     command: Literal["live", "karaoke"]
@@ -39,10 +39,15 @@ class Hands:
 
     def __post_init__(self) -> None:
         check_channel(self.channel)
+        if self.web is not None:
+            from .remote import Remote  # noqa: F401  # what is missing is told before any sound
 
     @contextmanager
-    def on(self, stream: Stream, name: str, *, singer: bool = False) -> Iterator["Held"]:
-        """While the context lasts they move `stream`, which plays what the page calls `name`."""
+    def on(self, stream: Stream, name: str, *, singer: bool = False, plain: bool = False) -> Iterator["Held"]:
+        """While the context lasts they move `stream`, which plays what the page calls `name`.
+
+        In `plain` lines of text no picture of the address is shown, and no key is taken for it.
+        """
         parameters, midi, address = stream.engine.parameters, None, None
         with ExitStack() as stack:
             session = stack.enter_context(closing(Session(self.command, parameters, self.remembered, tell)))
@@ -56,8 +61,9 @@ class Hands:
 
                 remote = Remote(stream, name, port=self.web, lan=self.lan, singer=singer)
                 address = stack.enter_context(remote).address
-                tell(f"the page is at {address} (w shows it again, for a phone to read).")
-            yield Held(session, midi, address, shows_address=self.lan)
+                again = "" if plain else " (w shows it again, for a phone to read)"
+                tell(f"the page is at {address}{again}.")
+            yield Held(session, midi, None if plain else address, shows_address=self.lan)
 
 
 @dataclass

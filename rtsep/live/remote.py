@@ -40,6 +40,7 @@ except ImportError as error:
 _FRAME_S = 1 / 30  # between two pictures of the levels
 _WEB = library.PACKAGE / "web"
 _TOKEN = "web.token"  # of the user's settings: a phone that has the address keeps it
+_SECRET = 16  # signs of the token
 _LONGEST = 65_536  # bytes of a message from a page
 _PEAKS = 2000  # in the overview of a song
 
@@ -254,10 +255,11 @@ def _own_address() -> str:
 
 
 def _token(path: Path) -> str:
-    """The token that is kept in `path`, which only its owner can read; a new one where there is none."""
+    """The token that is kept in `path`, which only its owner can read; a new one where none, or a part of one, is."""
     try:
-        if path.exists():
-            return path.read_text().strip()
+        kept = path.read_text().strip() if path.exists() else ""
+        if len(kept) >= _SECRET:
+            return kept
         path.parent.mkdir(parents=True, exist_ok=True)
         token = secrets.token_urlsafe(12)
         path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""A controller at work: its messages move parameters by its bindings, and the values of these go back to it.
+"""Takeover and feedback: a controller's messages move parameters by its bindings, and their values go back to it.
 
 Takeover, which keeps a motorless control from tearing a value to where it happens to stand, is that of Ableton Live
 (Reference Manual, version 8, Ableton, 2009, chapter "MIDI and Key Remote Control").

@@ -14,20 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import library
+from .. import __version__, library
 from ..build import describe
 from ..engine import Engine
 from ..errors import BadInput, Unavailable, unknown
-from ..idle import why_idle
+from ..idle import worth_showing
 from ..parameters import Parameter
 from ..settings import Settings
-from . import tables
+from . import lv2, tables
 
 FORMATS = ("clap", "lv2", "ladspa")
 RATES = (44_100, 48_000, 88_200, 96_000)
 NATIVE = "native"
 _HERE = Path(__file__).parent
-_PIECE = 1024  # samples, as PIECE in core.h
 _NAME = re.compile(r"\w(?:[\w.-]{0,38}\w)?", re.ASCII)
 _SHORT = 4  # words of zeros that are not worth a new run
 
@@ -75,7 +74,7 @@ def write(
     Unavailable : without a compiler, or if it cannot be written.
     """
     from ..build.emit import TARGETS
-    from ..build.link import SUFFIX, link
+    from ..build.link import SUFFIX, can_link, link
 
     for each in formats:
         if each not in FORMATS:
@@ -93,7 +92,7 @@ def write(
     for path in places.values():
         if path.exists() and not force:
             raise BadInput(f"{path} exists already: choose another folder, or add --force to replace it.")
-    if here and shutil.which("cc") is None:
+    if here and not can_link():
         raise Unavailable("a plugin takes a C compiler, and there is no cc here (Debian: apt install gcc libc6-dev).")
     code = library.for_plugins(machine, told, settings.stages)
     told("preparing the engine for each sample rate ...")
@@ -107,10 +106,11 @@ def write(
             built = work / f"plugin{SUFFIX[target.system]}"
             sources = [_HERE / "ports.c", _HERE / "clap.c", code]
             options = ["-O2", "-std=gnu11", "-fPIC", "-fvisibility=hidden", f"-I{work}", f"-I{_HERE}"]
-            if not link(sources, built, target, here, options):
-                raise Unavailable("the plugin cannot be linked: see what the C compiler says above.")
+            link(sources, built, target, here, options)
             for format, path in places.items():
                 _put(plugin, format, built, path, target.system)
+    except Unavailable:
+        raise
     except OSError as error:
         raise Unavailable(f"cannot write {error.filename or folder}: {error.strerror}.") from error
     return list(places.values())
@@ -128,7 +128,7 @@ def _prepared(
     for rate in RATES:
         engine = Engine(settings)
         engine.parameters.update(values)
-        engine.prepare(sample_rate=rate, channels=channels, max_block=_PIECE)
+        engine.prepare(sample_rate=rate, channels=channels)
         image = describe.image(engine.state)
         start, packed = len(packed), packed + _packed(image)
         images.append(tables.Image(rate, len(image), start, len(packed), engine.latency))
@@ -136,7 +136,7 @@ def _prepared(
     rows = [
         (number, info, max(start_at[id], info.low))
         for number, (id, info) in enumerate((id, control.info) for id, control in engine.parameters.items())
-        if not why_idle(id, settings, False) and id != "melody.duck"
+        if worth_showing(id, settings)
     ]
     rows.sort(key=lambda row: not _seen_by_ladspa(*row[1:]))  # else as they were
     seen = sum(_seen_by_ladspa(info, start) for _, info, start in rows)
@@ -173,13 +173,21 @@ def _put(plugin: Plugin, format: str, built: Path, path: Path, system: str) -> N
         path.mkdir()
         binary = f"rtsep{built.suffix}"
         shutil.copyfile(built, path / binary)
-        (path / "manifest.ttl").write_text(tables.manifest(plugin, binary))
-        (path / "rtsep.ttl").write_text(tables.description(plugin))
+        (path / "manifest.ttl").write_text(lv2.manifest(plugin, binary))
+        (path / "rtsep.ttl").write_text(lv2.description(plugin))
     elif format == "clap" and system == "macos":
         inside = path / "Contents"
         (inside / "MacOS").mkdir(parents=True)
         shutil.copyfile(built, inside / "MacOS" / path.stem)
         (inside / "MacOS" / path.stem).chmod(0o755)
-        (inside / "Info.plist").write_bytes(plistlib.dumps(tables.property_list(plugin, path.stem)))
+        about = {
+            "CFBundleExecutable": path.stem,
+            "CFBundleIdentifier": f"rtsep.{plugin.name}",
+            "CFBundleName": tables.title(plugin),
+            "CFBundlePackageType": "BNDL",
+            "CFBundleShortVersionString": __version__,
+            "CFBundleVersion": __version__,
+        }
+        (inside / "Info.plist").write_bytes(plistlib.dumps(about))
     else:
         shutil.copyfile(built, path)

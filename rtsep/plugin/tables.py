@@ -1,12 +1,9 @@
-"""What C and hosts are told of a plugin: tables.h, the files of an LV2 bundle, and the property list of a macOS one.
-
-LV2: lv2core, units, port-props and port-groups (Robillard and Harris, lv2plug.in, 2012).
-"""
+"""What C is told of a plugin: tables.h, and the names that its ports have in LADSPA and LV2."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import __version__
 from ..parameters import SILENCE_DB, Parameter
@@ -36,7 +33,7 @@ def header(plugin: "Plugin", images: Path) -> str:
     return f"""\
 /* Made by rtsep {__version__}. */
 #define NAME {_text(title(plugin))}
-#define LABEL {_text(f"rtsep_{_symbol(plugin.name)}")}
+#define LABEL {_text(symbols([f"rtsep_{plugin.name}"])[0])}
 #define ID {_text(f"rtsep.{plugin.name}")}
 #define URI {_text(uri(plugin))}
 #define VERSION {_text(__version__)}
@@ -108,91 +105,22 @@ def ports(plugin: "Plugin") -> list[tuple[str, str]]:
     sides = ("",) if plugin.channels == 1 else (" left", " right")
     sound = [f"input{side}" for side in sides] + [f"output{side}" for side in sides]
     sound += [f"{stem}{side}" for stem in plugin.stems if plugin.stems_out for side in sides]
-    named = [(_symbol(name), name) for name in (*sound, "latency", "pitch of the melody")]
-    return named + [(_symbol(info.id), info.name) for _, info, _ in plugin.parameters]
+    named = [(name, name) for name in (*sound, "latency", "pitch of the melody")]
+    named += [(info.id, info.name) for _, info, _ in plugin.parameters]
+    return list(zip(symbols(id for id, _ in named), (name for _, name in named), strict=True))
 
 
-def manifest(plugin: "Plugin", binary: str) -> str:
-    """manifest.ttl of an LV2 bundle."""
-    return (
-        "@prefix lv2: <http://lv2plug.in/ns/lv2core#> .\n"
-        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n\n"
-        f"<{uri(plugin)}> a lv2:Plugin ;\n    lv2:binary <{binary}> ;\n    rdfs:seeAlso <rtsep.ttl> .\n"
-    )
-
-
-def description(plugin: "Plugin") -> str:
-    """rtsep.ttl of an LV2 bundle."""
-    sides = ("mono",) if plugin.channels == 1 else ("left", "right")
-    groups = {"input": "InputGroup", "output": "OutputGroup"}
-    groups |= {stem: "OutputGroup" for stem in plugin.stems if plugin.stems_out}
-    kind = "MonoGroup" if plugin.channels == 1 else "StereoGroup"
-    sound = [(group, side) for group in groups for side in sides]
-    told, number = [], 0
-    for index, (symbol, name) in enumerate(ports(plugin)):
-        lines = [f"lv2:index {index}", f'lv2:symbol "{symbol}"', f'lv2:name "{name}"']
-        if index < len(sound):
-            group, side = sound[index]
-            lines.insert(0, f"a lv2:AudioPort, {'lv2:InputPort' if group == 'input' else 'lv2:OutputPort'}")
-            lines += [f"pg:group <{uri(plugin)}#{group}>", f"lv2:designation pg:{'center' if side == 'mono' else side}"]
-        elif index < len(sound) + 2:
-            lines.insert(0, "a lv2:ControlPort, lv2:OutputPort")
-            if symbol == "latency":
-                lines += ["lv2:designation lv2:latency", "lv2:portProperty lv2:reportsLatency, lv2:integer"]
-                lines += ["units:unit units:frame", "lv2:minimum 0", "lv2:maximum 96000"]
-            else:
-                lines += ["units:unit units:hz", "lv2:minimum 0", "lv2:maximum 2000"]
-        else:
-            _, info, start = plugin.parameters[number]
-            number += 1
-            lines.insert(0, "a lv2:ControlPort, lv2:InputPort")
-            lines += [f"lv2:minimum {info.low:g}", f"lv2:maximum {info.high:g}", f"lv2:default {start:g}"]
-            lines += _properties(info)
-        told.append(f"[\n        {f' ;{chr(10)}        '.join(lines)}\n    ]")
-    whole = [
-        f'<{uri(plugin)}#{name}> a pg:{kind}, pg:{way} ;\n    lv2:symbol "{name}" ; lv2:name "{name}" .\n'
-        for name, way in groups.items()
-    ]
-    return (
-        "@prefix doap: <http://usefulinc.com/ns/doap#> .\n"
-        "@prefix lv2: <http://lv2plug.in/ns/lv2core#> .\n"
-        "@prefix pg: <http://lv2plug.in/ns/ext/port-groups#> .\n"
-        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
-        "@prefix units: <http://lv2plug.in/ns/extensions/units#> .\n\n"
-        + "".join(whole)
-        + f"\n<{uri(plugin)}> a lv2:Plugin, lv2:SpectralPlugin ;\n"
-        f'    doap:name "{title(plugin)}" ;\n'
-        "    doap:license <https://spdx.org/licenses/MIT> ;\n"
-        "    lv2:optionalFeature lv2:hardRTCapable ;\n"
-        f"    pg:mainInput <{uri(plugin)}#input> ;\n"
-        f"    pg:mainOutput <{uri(plugin)}#output> ;\n"
-        f"    lv2:port {' , '.join(told)} .\n"
-    )
-
-
-def property_list(plugin: "Plugin", binary: str) -> dict[str, Any]:
-    """Info.plist of a bundle for macOS."""
-    return {
-        "CFBundleExecutable": binary,
-        "CFBundleIdentifier": f"rtsep.{plugin.name}",
-        "CFBundleName": title(plugin),
-        "CFBundlePackageType": "BNDL",
-        "CFBundleShortVersionString": __version__,
-        "CFBundleVersion": __version__,
-    }
-
-
-def _properties(info: Parameter) -> list[str]:
-    if info.unit == "switch":
-        return ["lv2:portProperty lv2:toggled"]
-    if info.choices:
-        points = ", ".join(
-            f'[ rdfs:label "{word}" ; <http://www.w3.org/1999/02/22-rdf-syntax-ns#value> {i} ]'
-            for i, word in enumerate(info.choices)
-        )
-        return ["lv2:portProperty lv2:enumeration, lv2:integer", f"lv2:scalePoint {points}"]
-    units = {"dB": "units:db", "Hz": "units:hz", "semitones": "units:semitone12TET"}
-    return [f"units:unit {units[info.unit]}"] if info.unit in units else []
+def symbols(names: Iterable[str]) -> list[str]:
+    """A symbol of C for each of `names`: no two alike, none beginning with a digit, whatever parts may be called."""
+    made: list[str] = []
+    for name in names:
+        plain = "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in name)
+        plain = f"_{plain}" if plain[:1].isdigit() or not plain else plain
+        symbol, number = plain, 2
+        while symbol in made:
+            symbol, number = f"{plain}_{number}", number + 1
+        made.append(symbol)
+    return made
 
 
 def _row(number: int, info: Parameter, start: float) -> str:
@@ -203,7 +131,7 @@ def _row(number: int, info: Parameter, start: float) -> str:
 
 
 def _words(choices: Sequence[str]) -> str:
-    return f"words_{_symbol('_'.join(choices))}"
+    return symbols([f"words_{'_'.join(choices)}"])[0]
 
 
 def _list(texts: Sequence[str]) -> str:
@@ -213,7 +141,3 @@ def _list(texts: Sequence[str]) -> str:
 def _text(text: str) -> str:
     """A string of C; what is not ASCII as its UTF-8."""
     return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in text.encode()) + '"'
-
-
-def _symbol(name: str) -> str:
-    return "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in name)

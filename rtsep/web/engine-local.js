@@ -1,6 +1,7 @@
 // The engine in this browser: what the page shows and moves, in front of the worklet.
 
 import { BLOCK } from "./core.js";
+import { decibels, held } from "./fader.js";
 
 const FADE_S = 0.03; // from one engine to the next when the mode changes
 const PEAKS = 2000; // in the overview of a song
@@ -31,12 +32,11 @@ export default class LocalEngine extends EventTarget {
   set(id, value) {
     const parameter = this.parameters.find((each) => each.id === id);
     if (!parameter) throw new Error(`There is no parameter ${id}.`);
-    const silent = parameter.unit === "dB" && parameter.low === this.about.silence_db && value <= parameter.low;
-    const held = silent ? -Infinity : Math.min(Math.max(value, parameter.low), parameter.high);
-    if (held === this.values[id]) return;
-    this.values[id] = held;
+    const taken = held(parameter, value);
+    if (taken === this.values[id]) return;
+    this.values[id] = taken;
     this.node?.port.postMessage({ set: [parameter.number, this.target(parameter)] });
-    this.tell("change", { id, value: held });
+    this.tell("change", { id, value: taken });
   }
 
   /** The value of a parameter as the kernels see it. */
@@ -263,7 +263,6 @@ export default class LocalEngine extends EventTarget {
       return;
     }
     this.load = this.load === undefined ? load : this.load + 0.05 * (load - this.load); // of about half a second
-    const decibels = (level) => (level > 0 ? 20 * Math.log10(level) : -Infinity);
     const stems = levels.slice(4).map(decibels);
     this.tell("frame", {
       input: decibels(levels[0]), output: decibels(levels[1]), f0: levels[2], confidence: levels[3], stems, bands,

@@ -1,8 +1,9 @@
 // The engine of `rtsep live --web`: what the page shows and moves, at the other end of a websocket.
 
+import { decibels, held, plain, revived } from "./fader.js";
+
 const NUMBERS = 7; // of a frame, before the levels of the stems: see Remote._heard in rtsep/live/remote.py
 const AGAIN_MS = 1000;
-const level = (value) => (value === "-inf" ? -Infinity : value); // JSON knows no infinity
 
 export default class RemoteEngine extends EventTarget {
   /** Get ready; `base` is the address of the page, which carries the token behind its #. */
@@ -12,7 +13,7 @@ export default class RemoteEngine extends EventTarget {
     engine.about = await engine.ask();
     engine.parameters = engine.about.parameters;
     const { defaults } = engine.modes[0];
-    for (const [id, value] of Object.entries(defaults)) defaults[id] = level(value);
+    for (const [id, value] of Object.entries(defaults)) defaults[id] = revived(value);
     engine.values = Object.fromEntries(engine.parameters.map((each) => [each.id, each.default]));
     Object.assign(engine, { remote: true, number: 0, moved: {}, state: { name: "", playing: false, duration: null, loop: null } });
     engine.connect();
@@ -33,12 +34,11 @@ export default class RemoteEngine extends EventTarget {
   set(id, value) {
     const parameter = this.parameters.find((each) => each.id === id);
     if (!parameter) throw new Error(`There is no parameter ${id}.`);
-    const silent = parameter.unit === "dB" && parameter.low === this.about.silence_db && value <= parameter.low;
-    const held = silent ? -Infinity : Math.min(Math.max(value, parameter.low), parameter.high);
-    if (held === this.values[id]) return;
+    const taken = held(parameter, value);
+    if (taken === this.values[id]) return;
     this.moved[id] = ++this.number;
-    this.send({ set: { [id]: silent ? "-inf" : held }, number: this.number });
-    this.take(id, held);
+    this.send({ set: { [id]: plain(taken) }, number: this.number });
+    this.take(id, taken);
   }
 
   take(id, value) {
@@ -101,7 +101,7 @@ export default class RemoteEngine extends EventTarget {
     for (const [id, value] of Object.entries(values)) {
       if (this.moved[id] > heard) continue;
       delete this.moved[id];
-      this.take(id, level(value));
+      this.take(id, revived(value));
     }
     if (!state) return;
     if (state.name !== this.state.name || state.duration !== this.state.duration) this.look();
@@ -120,7 +120,6 @@ export default class RemoteEngine extends EventTarget {
 
   hear(numbers) {
     const [input, output, f0, confidence, load, late, position] = numbers, end = NUMBERS + this.stems.length;
-    const decibels = (level) => (level > 0 ? 20 * Math.log10(level) : -Infinity);
     this.heard = position;
     this.tell("frame", {
       input: decibels(input), output: decibels(output), f0, confidence, stems: [...numbers.slice(NUMBERS, end)].map(decibels),

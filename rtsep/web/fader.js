@@ -28,6 +28,19 @@ export function toValue(parameter, position) {
   return Math.round(10 * value) / 10 || 0;
 }
 
+/** What a parameter takes when it is set to `value`: within its range, and silence at the bottom of a fader. */
+export function held(parameter, value) {
+  if (isFader(parameter) && value <= SILENCE_DB) return -Infinity;
+  return Math.min(Math.max(value, parameter.low), parameter.high);
+}
+
+// JSON knows no infinity.
+export const plain = (value) => (value === -Infinity ? "-inf" : value);
+export const revived = (value) => (value === "-inf" ? -Infinity : value);
+
+/** A level, linear, in decibels. */
+export const decibels = (level) => (level > 0 ? 20 * Math.log10(level) : -Infinity);
+
 /** 0 dB holds the hand a little. */
 export const detent = (value) => (Math.abs(value) <= DETENT_DB ? 0 : value);
 

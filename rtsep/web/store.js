@@ -1,7 +1,7 @@
 // What outlives a visit, in this browser: presets, the levels and choices of the last time, what MIDI controls do.
 // Presets go in and out as the TOML files of the command line (rtsep preset export and import).
 
-import { format, parse } from "./fader.js";
+import { format, parse, plain, revived } from "./fader.js";
 
 const PLACE = "rtsep.";
 const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_ -]{0,62}[\p{L}\p{N}_])?$/u;
@@ -10,7 +10,7 @@ const FORMAT = 1;
 /** What is kept under `key`. A private window keeps nothing; the sound goes on. */
 export function load(key, otherwise) {
   try {
-    return JSON.parse(localStorage.getItem(PLACE + key), revive) ?? otherwise;
+    return JSON.parse(localStorage.getItem(PLACE + key), (_, value) => revived(value)) ?? otherwise;
   } catch {
     return otherwise;
   }
@@ -18,16 +18,12 @@ export function load(key, otherwise) {
 
 export function save(key, content) {
   try {
-    localStorage.setItem(PLACE + key, JSON.stringify(content, plain));
+    localStorage.setItem(PLACE + key, JSON.stringify(content, (_, value) => plain(value)));
     return true;
   } catch {
     return false;
   }
 }
-
-// JSON knows no infinity.
-const plain = (key, value) => (value === -Infinity ? "-inf" : value);
-const revive = (key, value) => (value === "-inf" ? -Infinity : value);
 
 // Presets
 
@@ -40,7 +36,7 @@ export function flat(engine) {
 
 /** All presets: those that come with the engine first. */
 export function presets(engine) {
-  const level = ([id, value]) => [id, revive(id, value)];
+  const level = ([id, value]) => [id, revived(value)];
   const shipped = engine.presets.map(({ values, ...more }) => ({ ...more, values: Object.fromEntries(Object.entries(values).map(level)), shipped: true }));
   const own = Object.entries(load("presets", {})).map(([name, kept]) => ({ name, ...kept, shipped: false }));
   return [...shipped, ...own.sort((a, b) => a.name.localeCompare(b.name))];

@@ -745,6 +745,8 @@ if (engine.remote) {
   engine.addEventListener("state", () => {
     if (engine.name && !engine.playing) spectrogram.dirty = true;
     document.body.classList.toggle("songs", engine.duration !== null);
+    if (engine.state.gone) show($("warns"), "The sound device has gone. It is looked for until it is back.", []);
+    else $("warns").replaceChildren();
     showTransport();
     wake();
   });
