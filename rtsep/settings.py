@@ -155,10 +155,13 @@ class Settings:
             object.__setattr__(self, "templates", named(self.templates))
         elif not (self.templates is None or hasattr(self.templates, "splits")):
             raise BadInput(f"templates are {self.templates!r}: give Templates, the name of a kit, or a path.")
-        if self.stages:
-            from .own import path_of
+        stages = tuple(self.stages)
+        if stages:
+            from .own import path_of  # only for those who want it
 
-            object.__setattr__(self, "stages", tuple(map(path_of, self.stages)))
+            stages = tuple(map(path_of, stages))
+        object.__setattr__(self, "stages", stages)
+        object.__setattr__(self, "learn", tuple(self.learn))
         if self.learn and self.templates:
             raise BadInput("either templates split the sound or parts of it are learned: leave one of them out.")
         _within("synthesis_s", self.synthesis_s, 0.002, 0.2, "s")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from signals import music
 
 from rtsep import BadInput, Engine, Settings, analyze, open_stream, separate
@@ -59,6 +60,20 @@ def test_a_stage_changes_the_stems_and_they_still_add_up(stages):
     np.testing.assert_allclose(sum(halved.values()), sound, atol=1e-6)
     masks = analyze(sound, RATE, settings=Settings("balanced", stages=stages[:1])).masks
     np.testing.assert_allclose(masks.sum(1), 1, atol=1e-5)
+
+
+def test_the_command_line_takes_a_stage(stages, tmp_path):
+    sound = music(RATE, RATE, 2)
+    soundfile.write(tmp_path / "song.wav", sound, RATE, subtype="FLOAT")
+    line = [sys.executable, "-m", "rtsep", "separate", tmp_path / "song.wav", "--mode", "balanced"]
+    line += ["--stems", "percussive", "--bits", "32", "-o", tmp_path, "--stage"]
+    done = subprocess.run([*line, stages[0]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    written, _ = soundfile.read(tmp_path / "song" / "percussive.wav", dtype="float32")
+    halved = separate(sound, RATE, settings=Settings("balanced", stages=stages[:1]))
+    np.testing.assert_allclose(written, halved["percussive"], atol=1e-6)
+    done = subprocess.run([*line, tmp_path / "nothing.py"], capture_output=True, text=True)
+    assert done.returncode == 2 and "is no file of Python: give a module, or the path of one." in done.stderr
 
 
 @pytest.mark.slow

@@ -119,6 +119,14 @@ def test_sample_rates_beyond_8_to_192_khz_are_refused(rate):
         Settings().sizes(rate)
 
 
+def test_names_and_stages_may_come_as_lists():
+    assert Settings(stages=[]) == Settings() and hash(Settings(stages=[])) == hash(Settings())
+    assert (
+        hash(Settings(learn=["horn"])) == hash(Settings(learn=("horn",)))
+        and Settings(learn=["horn"]).stems[0] == "horn"
+    )
+
+
 def test_the_room_is_a_stem_before_the_residual_and_in_no_group():
     assert Settings(room=True).stems == (*STEMS[:-1], "room", "residual") and Settings(room=True).groups == GROUPS
     assert Settings(room=True, learn=("a",)).stems == ("a", *STEMS[:-1], "room", "residual")

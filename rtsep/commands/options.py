@@ -48,6 +48,7 @@ def engine_options(parser: argparse.ArgumentParser, mode: str) -> None:
     parser.add_argument("--splits", metavar="STEM", help="what they split: percussive, harmony or mix (default: as "
                         "learned)")  # fmt: skip
     parser.add_argument("--networks", metavar="FILE", help="networks that you trained, in place of ours")
+    parser.add_argument("--stage", action="append", default=[], metavar="FILE", help="a stage of your own, in Python")
     parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}, or one of your own")
     parser.add_argument("--set", action="append", default=[], metavar="ID=VALUE", help="set a parameter")
     parameters_help(parser)
@@ -61,8 +62,7 @@ def hand_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--midi-channel", type=int, metavar="N", help="listen only to this channel, 1 to 16")
     parser.add_argument("--no-midi", action="store_true", help="listen to no controller")
     parser.add_argument("--web", action="store_true", help="move it from a page in the browser too")
-    parser.add_argument("--lan", action="store_true", help="the same from a phone: other devices may open the page, by "
-                        "an address that holds a secret")  # fmt: skip
+    parser.add_argument("--lan", action="store_true", help="the same for a phone, by an address that holds a secret")
     parser.add_argument("--port", type=port, default=8765, help="of the page (default: 8765; 0: any)")
 
 
@@ -92,7 +92,7 @@ def settings_of(options: argparse.Namespace, **more: Any) -> Settings:
         more["templates"] = replace(templates, splits=options.splits or templates.splits)
     elif options.splits is not None:
         raise BadInput(f"--splits {options.splits} says what --templates split: name a template file too.")
-    return Settings(options.mode or options.default_mode, networks=options.networks, **more)
+    return Settings(options.mode or options.default_mode, networks=options.networks, stages=options.stage, **more)
 
 
 def values_of(options: argparse.Namespace, settings: Settings) -> dict[str, float | str]:
