@@ -18,7 +18,7 @@ from signals import music, tune
 from rtsep import Engine, Settings, plugin
 from rtsep.errors import BadInput, Unavailable
 from rtsep.live.presets import preset
-from rtsep.plugin import tables
+from rtsep.plugin import header
 
 RATE = 48_000
 KARAOKE = preset("karaoke").values
@@ -285,7 +285,7 @@ def test_what_the_compiler_says_is_told(tmp_path, monkeypatch):
 
 def test_symbols_are_of_c_and_no_two_alike():
     given = ["hi-hat", "hi_hat", "1", "hi_hat_2", "percussive.gain_db"]
-    assert tables.symbols(given) == ["hi_hat", "hi_hat_2", "_1", "hi_hat_2_2", "percussive_gain_db"]
+    assert header.symbols(given) == ["hi_hat", "hi_hat_2", "_1", "hi_hat_2_2", "percussive_gain_db"]
 
 
 def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):

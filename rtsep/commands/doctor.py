@@ -15,8 +15,8 @@ from ..engine import Engine
 from ..errors import Unavailable
 from ..library import cache_folder, place, warm_up
 from ..live.devices import devices, portaudio
-from ..live.documents import folder
 from ..live.ports import ports
+from ..live.toml_files import folder
 from ..settings import MODES, Settings
 from .options import json_too
 

@@ -2,7 +2,7 @@
 
 A control's position (0 to 1) becomes a value through the law of its parameter, between the ends that its binding
 names. Takeover and the four codings of relative encoders are those of Ableton Live (Reference Manual, version 8,
-Ableton, 2009, chapter "MIDI and Key Remote Control"). `surface.py` does what they say.
+Ableton, 2009, chapter "MIDI and Key Remote Control"). `takeover.py` does what they say.
 """
 
 from collections.abc import Callable, Iterable, Mapping

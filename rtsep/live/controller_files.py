@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
-from .documents import RESERVED, files, folder, put, read, update_document
+from .toml_files import RESERVED, files, folder, put, read, update_document
 
 _MAPS = Path(__file__).parent / "maps"
 

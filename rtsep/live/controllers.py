@@ -1,7 +1,7 @@
 """Finding controllers: by name, opened when they appear, closed when they go, polled by a thread of their own.
 
 RtMidi does not tell of a controller that is plugged in or pulled out, so the ports are listed again and again.
-What a control's message does, takeover among it, is in `surface.py`.
+What a controller then does is in `surface.py`.
 """
 
 import math

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .. import disk
 from ..errors import BadInput, Unavailable, unknown
 from ..settings import GROUPS, STEMS
-from .documents import (
+from .toml_files import (
     RESERVED,
     checked_values,
     files,

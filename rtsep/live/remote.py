@@ -23,9 +23,9 @@ import numpy as np
 from .. import library, page
 from ..errors import BadInput, Unavailable
 from ..parameters import plain
-from .documents import folder
 from .player import Player
 from .stream import Stream
+from .toml_files import folder
 
 try:
     import uvicorn

@@ -26,8 +26,8 @@ from ..offline.dictionary import SILENT, magnitudes, sounding
 from ..offline.takeout import REACHES, Trial, left_over, moved, templates_of, tried_out
 from ..settings import REST, ROOM
 from ..templates import Spectra, Templates
-from .documents import folder
 from .stream import Stream
+from .toml_files import folder
 
 _LEAST_S = 0.3  # of holding
 _COMPONENTS = LEARNED // (2 * max(REACHES) + 1)

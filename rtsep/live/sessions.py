@@ -8,7 +8,7 @@ from typing import Any, Literal
 from .. import disk
 from ..errors import BadInput, Unavailable
 from ..parameters import Parameters
-from .documents import checked_values, folder, parsed, put, put_values, table, update_document, values_in
+from .toml_files import checked_values, folder, parsed, put, put_values, table, update_document, values_in
 
 _SAVE_S = 1.0  # between two savings of a session
 _PASSING = {"output.mute", "melody.duck"}  # a panic, and a moment of a song: nobody wants to begin in one

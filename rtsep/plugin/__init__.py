@@ -21,7 +21,7 @@ from ..errors import BadInput, Unavailable, unknown
 from ..idle import worth_showing
 from ..parameters import Parameter
 from ..settings import Settings
-from . import lv2, tables
+from . import header, lv2
 
 FORMATS = ("clap", "lv2", "ladspa")
 RATES = (44_100, 48_000, 88_200, 96_000)
@@ -41,7 +41,7 @@ class Plugin:
     stems_out: bool
     parameters: tuple[tuple[int, Parameter, float], ...]
     seen_by_ladspa: int  # how many of these, from the first on
-    images: tuple[tables.Image, ...]
+    images: tuple[header.Image, ...]
 
 
 def write(
@@ -101,7 +101,7 @@ def write(
             work = Path(made)
             plugin, packed = _prepared(name, settings, values, channels, stems_out)
             (work / "images.bin").write_bytes(packed)
-            (work / "tables.h").write_text(tables.header(plugin, work / "images.bin"))
+            (work / "tables.h").write_text(header.text(plugin, work / "images.bin"))
             (work / "rtsep.h").write_text(describe.header())
             built = work / f"plugin{SUFFIX[target.system]}"
             sources = [_HERE / "ports.c", _HERE / "clap.c", code]
@@ -131,7 +131,7 @@ def _prepared(
         engine.prepare(sample_rate=rate, channels=channels)
         image = describe.image(engine.state)
         start, packed = len(packed), packed + _packed(image)
-        images.append(tables.Image(rate, len(image), start, len(packed), engine.latency))
+        images.append(header.Image(rate, len(image), start, len(packed), engine.latency))
     start_at = engine.parameters.snapshot()
     rows = [
         (number, info, max(start_at[id], info.low))
@@ -183,7 +183,7 @@ def _put(plugin: Plugin, format: str, built: Path, path: Path, system: str) -> N
         about = {
             "CFBundleExecutable": path.stem,
             "CFBundleIdentifier": f"rtsep.{plugin.name}",
-            "CFBundleName": tables.title(plugin),
+            "CFBundleName": header.title(plugin),
             "CFBundlePackageType": "BNDL",
             "CFBundleShortVersionString": __version__,
             "CFBundleVersion": __version__,

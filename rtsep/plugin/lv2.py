@@ -6,7 +6,7 @@ LV2: lv2core, units, port-props and port-groups (Robillard and Harris, lv2plug.i
 from typing import TYPE_CHECKING
 
 from ..parameters import Parameter
-from .tables import ports, symbols, title, uri
+from .header import ports, symbols, title, uri
 
 if TYPE_CHECKING:
     from . import Plugin

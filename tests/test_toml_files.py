@@ -18,13 +18,13 @@ from hypothesis import settings as times
 from hypothesis import strategies as st
 
 from rtsep.errors import BadInput, Unavailable
-from rtsep.live import controller_files, documents, presets, sessions
+from rtsep.live import controller_files, presets, sessions, toml_files
 from rtsep.live.presets import PRESETS
 from rtsep.live.sessions import Session
 from rtsep.parameters import PARAMETERS, SILENCE_DB, Parameters
 from rtsep.settings import GROUPS, STEMS
 
-MAPS = Path(documents.__file__).parent / "maps"
+MAPS = Path(toml_files.__file__).parent / "maps"
 FADERS = {f"{stem}.{part}" for stem in (*STEMS, *GROUPS) for part in ("gain_db", "mute", "solo")}
 SEVERAL = times(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -628,10 +628,10 @@ def test_what_cannot_be_read_or_removed_is_told_of(config):
 
 
 def test_the_folder_is_that_of_the_environment_or_that_of_the_system(config, monkeypatch):
-    assert documents.folder() == config
+    assert toml_files.folder() == config
     for unset in (lambda: monkeypatch.setenv("RTSEP_CONFIG", ""), lambda: monkeypatch.delenv("RTSEP_CONFIG")):
         unset()
-        assert documents.folder() == Path(platformdirs.user_config_dir("rtsep", appauthor=False))
+        assert toml_files.folder() == Path(platformdirs.user_config_dir("rtsep", appauthor=False))
 
 
 def test_help_need_not_wait_for_the_reader_of_files():

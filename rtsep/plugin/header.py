@@ -1,4 +1,4 @@
-"""What C is told of a plugin: tables.h, and the names that its ports have in LADSPA and LV2."""
+"""tables.h, all that C is told of a plugin; and the names that its ports have in LADSPA and LV2."""
 
 import zlib
 from collections.abc import Iterable, Sequence
@@ -24,8 +24,8 @@ class Image(NamedTuple):
     latency: int
 
 
-def header(plugin: "Plugin", images: Path) -> str:
-    """tables.h."""
+def text(plugin: "Plugin", images: Path) -> str:
+    """The content of tables.h."""
     rates = [f" {image.rate}" for image in plugin.images]
     rows = [_row(number, info, start) for number, info, start in plugin.parameters]
     choices = {info.choices for _, info, _ in plugin.parameters if info.choices}
