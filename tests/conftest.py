@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from firefox import firefox as firefox_in
 
 
 @pytest.hookimpl(wrapper=True)
@@ -30,6 +31,13 @@ FLAGS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
+
+
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory):
+    """Another one; see firefox.py."""
+    with firefox_in(tmp_path_factory.mktemp("firefox")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

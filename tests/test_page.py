@@ -28,32 +28,58 @@ def folder(tmp_path_factory):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/blank":  # a page of the folder, and nothing else
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *_):
         pass
 
 
 @pytest.fixture(scope="module")
-def browser(chromium, folder):
+def address(folder):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    chromium.get(f"http://127.0.0.1:{server.server_port}/parameters.json")  # a page of the folder, and nothing else
     try:
-        yield chromium
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
 
 
+@pytest.fixture(scope="module")
+def browser(chromium, address):
+    chromium.get(f"{address}/blank")
+    return chromium
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def each_browser(request, address):
+    browser = request.getfixturevalue(request.param)
+    browser.get(f"{address}/blank")
+    return browser
+
+
 def run(browser, script, *arguments):
     """What `script`, the body of an async function, returns in the browser."""
-    code = f"""
-        const done = arguments[arguments.length - 1], given = Array.from(arguments).slice(0, -1);
-        const failed = (error) => done({{ error: String(error) }});
-        (async (...given) => {{ {script} }})(...given).then((value) => done({{ value }}), failed);
-    """
-    answer = browser.execute_async_script(code, *arguments)
+    code = f"""async (...given) => {{
+        try {{
+            return {{ value: await (async () => {{ {script} }})() }};
+        }} catch (error) {{
+            return {{ error: String(error) }};
+        }}
+    }}"""
+    if hasattr(browser, "run"):
+        answer = browser.run(code, *arguments)
+    else:
+        given = "Array.from(arguments).slice(0, -1)"
+        answer = browser.execute_async_script(f"({code})(...{given}).then(arguments[arguments.length - 1])", *arguments)
     assert "error" not in answer, answer["error"]
-    return answer["value"]
+    return answer.get("value")
 
 
 RENDER = """
@@ -84,11 +110,11 @@ RENDER = """
 @pytest.mark.parametrize("rate", page.RATES)
 @pytest.mark.parametrize("channels", page.CHANNELS)
 @pytest.mark.parametrize("mode", page.MODES)
-def test_the_engine_in_the_browser_equals_the_one_here(browser, mode, channels, rate):
+def test_the_engine_in_the_browser_equals_the_one_here(each_browser, mode, channels, rate):
     blocks = 400
     sound = music(128 * blocks, rate, channels)
     moves = [(0, "percussive.gain_db", -12.0), (100, "melody.mute", 1), (250, "harmony.gain_db", -20.0)]
-    told = run(browser, RENDER, mode, rate, channels, moves, sound.astype(float).ravel().tolist())
+    told = run(each_browser, RENDER, mode, rate, channels, moves, sound.astype(float).ravel().tolist())
     engine = Engine(Settings(mode=mode))
     engine.prepare(sample_rate=rate, channels=channels)
     heard = []
@@ -111,9 +137,9 @@ ENGINE = """
 """
 
 
-def test_the_song_plays_moves_and_changes_its_mode(browser):
+def test_the_song_plays_moves_and_changes_its_mode(each_browser):
     told = run(
-        browser,
+        each_browser,
         ENGINE
         + """
         await engine.open({ kind: "song", ...engine.songs[0] });
@@ -144,12 +170,12 @@ def test_the_song_plays_moves_and_changes_its_mode(browser):
     assert told["load"] < 1
 
 
-def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(browser, tmp_path):
-    rate = round(run(browser, "const context = new AudioContext(); return context.sampleRate;"))
+def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(each_browser, tmp_path):
+    rate = round(run(each_browser, "const context = new AudioContext(); return context.sampleRate;"))
     sound, content = music(rate, rate, 2), io.BytesIO()
     soundfile.write(content, sound, rate, format="WAV", subtype="FLOAT")
     told = run(
-        browser,
+        each_browser,
         ENGINE
         + """
         const content = Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0));
@@ -171,9 +197,9 @@ def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(browser, t
     np.testing.assert_allclose(np.array(told["mix"]).T, whole - np.array(told["stems"]["percussive"]).T, atol=1e-4)
 
 
-def test_the_microphone_is_heard_and_recorded(browser):
+def test_the_microphone_is_heard_and_recorded(each_browser):
     told = run(
-        browser,
+        each_browser,
         ENGINE
         + """
         await engine.open({ kind: "microphone" });
