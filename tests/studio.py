@@ -84,6 +84,10 @@ class Client:
             time.sleep(0.05)
         return self.heard
 
+    def connect(self, source: str, target: str) -> None:
+        """Draw a cable between two ports."""
+        self._client.connect(source, target)
+
     def ports(self) -> list[str]:
         """The names of all ports on the server."""
         return [port.name for port in self._client.get_ports()]

@@ -27,6 +27,8 @@ def link(code: Sequence[Path], library: Path, target: Target, here: bool, option
     """
     mathematics = [] if target.system == "windows" else ["-lm"]
     command = ["-shared", "-s", "-o", str(library), *options, *map(str, code), *mathematics]
+    if target.system == "macos":  # or it would be the place where it was linked
+        command += ["-install_name", f"@rpath/{library.name}"]
     if here:
         if not can_link():
             raise Unavailable("there is no C compiler cc here (Debian: apt install gcc libc6-dev).")

@@ -186,7 +186,7 @@ static void send(const clap_output_events_t *out, uint16_t type, int key, uint32
 
 /* The melody as notes: another one begins where the pitch has left the last by more than 0.6 semitones. */
 static void tell_note(Instance *self, const clap_output_events_t *out, uint32_t time) {
-    float hertz = self->core.levels[2];
+    float hertz = self->core.levels[F0];
     double pitch = hertz > 0 ? 69 + 12 * log2(hertz / 440) : NO_NOTE;
     if (hertz > 0 && self->note != NO_NOTE && fabs(pitch - self->note) <= 0.6) return;
     int note = hertz > 0 ? (int)floor(pitch + 0.5) : NO_NOTE;

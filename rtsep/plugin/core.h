@@ -19,6 +19,8 @@
 #include "rtsep.h"
 #include "tables.h"
 
+enum { INPUT_LEVEL, OUTPUT_LEVEL, F0, CONFIDENCE, STEM_LEVELS, LEVELS = STEM_LEVELS + STEMS }; /* of the meters */
+
 #define PIECE 1024 /* samples that the engine takes at a time */
 
 typedef struct {
@@ -27,7 +29,7 @@ typedef struct {
     int latency;    /* samples */
     double values[PARAMETERS]; /* in the units that a host shows */
     double heard[PARAMETERS];  /* as the engine has them */
-    float levels[4 + STEMS];   /* input, output, F0 in Hz, confidence, and the stems */
+    float levels[LEVELS];      /* linear; F0 in Hz */
     float sound[PIECE * CHANNELS], output[PIECE * CHANNELS], stems[STEMS * (PIECE + 1) * CHANNELS];
 } Core;
 
@@ -98,19 +100,23 @@ static void tell_engine(Core *core) {
 }
 
 /* Denormal numbers take a processor a hundred times as long. */
-static unsigned flush_denormals(void) {
+static uint64_t flush_denormals(void) {
+    uint64_t before = 0;
 #if defined(__x86_64__) || defined(_M_X64)
-    unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040);
-    return before;
-#else
-    return 0;
+    before = _mm_getcsr();
+    _mm_setcsr((unsigned)before | 0x8040);
+#elif defined(__aarch64__)
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | 1 << 24));
 #endif
+    return before;
 }
 
-static void restore_denormals(unsigned before) {
+static void restore_denormals(uint64_t before) {
 #if defined(__x86_64__) || defined(_M_X64)
-    _mm_setcsr(before);
+    _mm_setcsr((unsigned)before);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
 #else
     (void)before;
 #endif
@@ -125,7 +131,7 @@ static void core_run(Core *core, const float *const *in, float *const *out, floa
             if (stems[s]) memset(stems[s], 0, samples * sizeof(float));
         return;
     }
-    unsigned mode = flush_denormals();
+    uint64_t mode = flush_denormals();
     tell_engine(core);
     for (uint32_t done = 0; done < samples; done += PIECE) {
         uint32_t count = samples - done < PIECE ? samples - done : PIECE;

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from . import Plugin
 
 LICENSE = "MIT"
+METERS = ("input meter", "output meter", "pitch of the melody", "confidence of the pitch")
+"""Behind them is one for each stem, as rtsep_meters tells them."""
 
 
 class Image(NamedTuple):
@@ -105,7 +107,7 @@ def ports(plugin: "Plugin") -> list[tuple[str, str]]:
     sides = ("",) if plugin.channels == 1 else (" left", " right")
     sound = [f"input{side}" for side in sides] + [f"output{side}" for side in sides]
     sound += [f"{stem}{side}" for stem in plugin.stems if plugin.stems_out for side in sides]
-    named = [(name, name) for name in (*sound, "latency", "pitch of the melody")]
+    named = [(name, name) for name in (*sound, "latency", *METERS, *(f"{stem} meter" for stem in plugin.stems))]
     named += [(info.id, info.name) for _, info, _ in plugin.parameters]
     return list(zip(symbols(id for id, _ in named), (name for _, name in named), strict=True))
 

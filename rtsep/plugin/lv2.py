@@ -5,8 +5,8 @@ LV2: lv2core, units, port-props and port-groups (Robillard and Harris, lv2plug.i
 
 from typing import TYPE_CHECKING
 
-from ..parameters import Parameter
-from .header import ports, symbols, title, uri
+from ..parameters import SILENCE_DB, Parameter
+from .header import METERS, ports, symbols, title, uri
 
 if TYPE_CHECKING:
     from . import Plugin
@@ -35,13 +35,17 @@ def description(plugin: "Plugin") -> str:
             group, side = sound[index]
             lines.insert(0, f"a lv2:AudioPort, {'lv2:InputPort' if group == 'input' else 'lv2:OutputPort'}")
             lines += [f"pg:group <{uri(plugin)}#{group}>", f"lv2:designation pg:{'center' if side == 'mono' else side}"]
-        elif index < len(sound) + 2:
+        elif index < len(sound) + 1 + len(METERS) + len(plugin.stems):
             lines.insert(0, "a lv2:ControlPort, lv2:OutputPort")
-            if symbol == "latency":
+            if name == "latency":
                 lines += ["lv2:designation lv2:latency", "lv2:portProperty lv2:reportsLatency, lv2:integer"]
                 lines += ["units:unit units:frame", "lv2:minimum 0", "lv2:maximum 96000"]
-            else:
+            elif name.endswith(" meter"):
+                lines += ["units:unit units:db", f"lv2:minimum {SILENCE_DB:g}", "lv2:maximum 24"]
+            elif name.startswith("pitch"):
                 lines += ["units:unit units:hz", "lv2:minimum 0", "lv2:maximum 2000"]
+            else:
+                lines += ["lv2:minimum 0", "lv2:maximum 1"]
         else:
             _, info, start = plugin.parameters[number]
             number += 1

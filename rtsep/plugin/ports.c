@@ -7,9 +7,9 @@
 #define HOLDS_IMAGES
 #include "core.h"
 
-enum { INS = CHANNELS, OUTS = CHANNELS * (1 + STEMS_OUT * STEMS), MEASURED = 2, FIRST = INS + OUTS + MEASURED };
+enum { INS = CHANNELS, OUTS = CHANNELS * (1 + STEMS_OUT * STEMS), MEASURED = 1 + LEVELS, FIRST = INS + OUTS + MEASURED };
 enum { PORTS = FIRST + PARAMETERS, LADSPA_PORTS = FIRST + LADSPA_PARAMETERS };
-enum { LATENCY = INS + OUTS, F0 };
+enum { LATENCY = INS + OUTS, METERS };
 
 typedef struct {
     Core core;
@@ -32,6 +32,13 @@ static void connect(void *instance, uint32_t port, void *data) {
 
 static void activate(void *instance) { core_reset(&((Instance *)instance)->core); }
 
+/* What a meter shows: decibels, but of the pitch Hz, and of its confidence 0 to 1. */
+static float metered(const Core *core, int m) {
+    float level = core->levels[m];
+    if (m == F0 || m == CONFIDENCE) return level;
+    return level > 0 ? fmaxf(20 * log10f(level), SILENCE_DB) : SILENCE_DB;
+}
+
 static void run(void *instance, uint32_t samples) {
     Instance *self = instance;
     for (int p = 0; p < PARAMETERS; p++)
@@ -39,7 +46,8 @@ static void run(void *instance, uint32_t samples) {
     float *const *outs = self->ports + INS;
     core_run(&self->core, (const float *const *)self->ports, outs, STEMS_OUT ? outs + CHANNELS : NULL, samples);
     if (self->ports[LATENCY]) *self->ports[LATENCY] = (float)self->core.latency;
-    if (self->ports[F0]) *self->ports[F0] = self->core.levels[2];
+    for (int m = 0; m < LEVELS; m++)
+        if (self->ports[METERS + m]) *self->ports[METERS + m] = metered(&self->core, m);
 }
 
 static void end(void *instance) {
