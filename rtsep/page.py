@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from . import disk, library
 from .build import describe
 from .chain import State
-from .dsp import windows
+from .dsp import key, windows
 from .engine import Engine
 from .errors import BadInput, Unavailable
 from .idle import worth_showing
@@ -39,7 +39,7 @@ CHANNELS = (1, 2)
 BLOCK = 128  # samples, as a browser asks for them
 FRESH = {"Cache-Control": "no-cache"}  # a page that was written anew is seen at once
 BANDS, LOWEST_HZ, HIGHEST_HZ = 96, 40.0, 16_000.0  # of the spectrum that the page shows
-_SEEN = ("masks", "magnitude")  # arrays that the page reads
+_SEEN = ("masks", "magnitude", "transposing")  # arrays that the page reads, and one that it sets
 _SONG = "song.mp3"
 
 
@@ -59,7 +59,7 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
         code = library.for_browsers(told)
         told("preparing the engine for each mode and rate ...")
         images, modes, contents = _images()
-        about = _about(Engine(), modes, [preset(name) for name in PRESETS]) | {
+        about = _about(Engine(Settings(transpose=True)), modes, [preset(name) for name in PRESETS]) | {
             "images": images,
             "words": _places(),
             "songs": [{"name": "the demo song", "file": _SONG}],
@@ -145,6 +145,7 @@ def _images() -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, byt
                         "sample_rate": rate,
                         "channels": channels,
                         "latency": engine.latency,
+                        "key_latency": key.latency(rate),
                         "bins": engine.sizes.window_size // 2 + 1,
                         "bin_hz": rate / engine.sizes.window_size,
                         "full_scale": full_scale(engine),

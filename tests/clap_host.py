@@ -53,6 +53,14 @@ class Host(Structure):
     )
 
 
+class HostParams(Structure):
+    _fields_ = [
+        ("rescan", function(None, c_void_p, c_uint32)),
+        ("clear", function(None, c_void_p, c_uint32, c_uint32)),
+        ("request_flush", function(None, c_void_p)),
+    ]
+
+
 class Plugin(Structure):
     _fields_ = [
         ("descriptor", POINTER(Descriptor)),
@@ -182,7 +190,7 @@ VALUE, MODULATION, NOTE_ON, NOTE_OFF = 5, 6, 0, 1
 
 
 class Loaded:
-    """A plugin in a host that has nothing to offer."""
+    """A plugin in a host that has little to offer; `rescans` counts how often it was told to read all values anew."""
 
     def __init__(self, path):
         self.library = ctypes.CDLL(str(path))
@@ -192,12 +200,20 @@ class Loaded:
         assert factory.count(ctypes.addressof(factory)) == 1
         self.descriptor = factory.descriptor(ctypes.addressof(factory), 0).contents
         self.host = Host(Version((1, 2, 0)), None, b"tests", b"", b"", b"1")
-        self.host.get_extension = type(self.host.get_extension)(lambda host, id: None)
+        self.rescans = 0
+        self.offered = HostParams(type(HostParams().rescan)(self._rescan))
+        self.host.get_extension = type(self.host.get_extension)(
+            lambda host, id: ctypes.addressof(self.offered) if id == b"clap.params" else None
+        )
         self.plugin = factory.create(
             ctypes.addressof(factory), ctypes.addressof(self.host), self.descriptor.id
         ).contents
         self.place = ctypes.addressof(self.plugin)
         assert self.plugin.init(self.place)
+
+    def _rescan(self, host, flags):
+        assert flags == 1  # values, and nothing else
+        self.rescans += 1
 
     def extension(self, name, kind):
         found = self.plugin.get_extension(self.place, name.encode())

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from signals import music
 
-from rtsep import Engine, Settings, library, page, separate
+from rtsep import Engine, Settings, library, page, separate, si_sdr
 from rtsep.errors import BadInput, Unavailable
 
 
@@ -83,14 +83,14 @@ def run(browser, script, *arguments):
 
 
 RENDER = """
-    const [mode, rate, channels, moves, sound] = given;
+    const [mode, rate, channels, moves, sound, transposing] = given;
     const about = await (await fetch("parameters.json")).json();
     const { default: LocalEngine } = await import("./engine-local.js");
     const engine = await LocalEngine.load();
     const { Core } = await import("./core.js");
     const fits = (image) => image.mode === mode && image.sample_rate === rate && image.channels === channels;
     const found = about.images.find(fits), number = (id) => about.parameters.find((each) => each.id === id).number;
-    const info = { ...found, stems: about.stems.length, words: about.words };
+    const info = { ...found, transposing, stems: about.stems.length, words: about.words };
     const core = new Core(await engine.file("engine.bin"), await engine.file(info.file), info);
     const heard = [], blocks = sound.length / 128 / channels;
     for (let b = 0; b < blocks; b++) {
@@ -129,6 +129,22 @@ def test_the_engine_in_the_browser_equals_the_one_here(each_browser, mode, chann
     assert np.isfinite(told["power"]).all() and sum(told["power"]) > 0
 
 
+def test_the_key_is_changed_as_here(each_browser):
+    blocks, rate = 300, 48_000
+    sound, moves = music(128 * blocks, rate, 2), [(0, "key.semitones", 3), (150, "key.semitones", -5)]
+    told = run(each_browser, RENDER, "balanced", rate, 2, moves, sound.astype(float).ravel().tolist(), True)
+    engine = Engine(Settings("balanced", transpose=True))
+    engine.prepare(sample_rate=rate, channels=2)
+    heard = []
+    for b in range(blocks):
+        for _, id, value in (move for move in moves if move[0] == b):
+            engine.parameters[id] = value
+        heard.append(engine.process(sound[128 * b :][:128]))
+    truth = np.concatenate(heard)
+    # The vocoder chooses peaks of the spectrum, and the last bit may decide between two.
+    assert si_sdr(truth, np.array(told["heard"]).reshape(-1, 2)) > 40
+
+
 ENGINE = """
     const { default: LocalEngine } = await import("./engine-local.js");
     const engine = await LocalEngine.load(), frames = [];
@@ -151,20 +167,26 @@ def test_the_song_plays_moves_and_changes_its_mode(each_browser):
         await wait(1.5);
         const silent = frames.splice(0).at(-1);
         engine.set("output.gain_db", 0);
+        const before = engine.latency.engine_ms;
+        engine.set("key.semitones", 2);
+        await wait(1);
+        const later = engine.latency.engine_ms - before;
+        engine.set("key.semitones", 0);
         await engine.setMode("quality");
         await wait(1);
         const last = frames.at(-1), { position, duration, latency } = engine;
         engine.pause();
         const level = (frame) => [frame.input, frame.output].map((x) => (x === -Infinity ? -999 : x));
         return { count: first.length, first: level(first.at(-1)), silent: level(silent), last: level(last), position,
-            duration, latency, power: Array.from(last.bands), peaks: Array.from(engine.peaks), load: last.load };
+            duration, latency, later, power: Array.from(last.bands), peaks: Array.from(engine.peaks), load: last.load };
         """,
     )
     assert told["count"] > 20
     assert -40 < told["first"][0] < 0 and -40 < told["first"][1] < 0
     assert told["silent"][0] > -40 and told["silent"][1] < -50
     assert told["last"][1] > -40
-    assert 5 < told["position"] < 9 and 20 < told["duration"] < 60
+    assert told["later"] == pytest.approx(42.7, abs=4)  # a key takes a window
+    assert 6 < told["position"] < 10 and 20 < told["duration"] < 60
     assert told["latency"]["engine_ms"] == pytest.approx(90.7, abs=3)
     assert len(told["power"]) == 4 * 96 and max(told["power"]) > 1e-6 and max(told["peaks"]) > 0.3
     assert told["load"] < 1

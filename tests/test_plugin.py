@@ -173,6 +173,7 @@ def test_a_state_comes_back_also_from_another_version(load):
     loaded.run(np.zeros((64, 2), np.float32), [(0, VALUE, gain, -7.25), (0, VALUE, mute, 1)])
     kept = loaded.save()
     assert other.load(kept) and other.value(gain) == -7.25 and other.value(mute) == 1
+    assert other.rescans == 1
     newer = b"rtsep 2\nsomething.new 5\nmelody.gain_db -3000000\nnonsense\n"
     assert other.load(newer) and other.value(gain) == -3 and other.value(mute) == 0
     for bad in (b"", b"words", b"\0" * 100_000):

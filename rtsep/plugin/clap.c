@@ -8,6 +8,7 @@ enum { LONGEST_STATE = 64 * 1024, NO_NOTE = -1 };
 
 typedef struct {
     clap_plugin_t plugin;
+    const clap_host_t *host;
     Core core;
     double base[PARAMETERS], moved[PARAMETERS]; /* as set, and by how much a modulation moves it */
     int note; /* of the melody that sounds, a MIDI number, or NO_NOTE */
@@ -138,6 +139,8 @@ static bool load(const clap_plugin_t *plugin, const clap_istream_t *stream) {
                 if (!strcmp(line, parameters[p].id)) self->base[p] = clamp(p, 1e-6 * (double)strtoll(gap + 1, NULL, 10));
         }
         for (int p = 0; p < PARAMETERS; p++) apply(self, p);
+        const clap_host_params_t *shown = self->host->get_extension(self->host, "clap.params");
+        if (shown) shown->rescan(self->host, CLAP_PARAM_RESCAN_VALUES);
     }
     free(text);
     return good;
@@ -283,9 +286,10 @@ static const clap_plugin_descriptor_t *get_descriptor(const clap_plugin_factory_
 }
 
 static const clap_plugin_t *create(const clap_plugin_factory_t *factory, const clap_host_t *host, const char *id) {
-    (void)factory, (void)host;
+    (void)factory;
     Instance *self = strcmp(id, ID) ? NULL : calloc(1, sizeof *self);
     if (!self) return NULL;
+    self->host = host;
     core_new(&self->core);
     for (int p = 0; p < PARAMETERS; p++) self->base[p] = parameters[p].start;
     self->note = NO_NOTE;

@@ -40,6 +40,12 @@ typedef struct clap_host {
     void (*request_process)(const struct clap_host *host);
     void (*request_callback)(const struct clap_host *host);
 } clap_host_t;
+enum { CLAP_PARAM_RESCAN_VALUES = 1 };
+typedef struct {
+    void (*rescan)(const clap_host_t *host, uint32_t flags);
+    void (*clear)(const clap_host_t *host, uint32_t id, uint32_t flags);
+    void (*request_flush)(const clap_host_t *host);
+} clap_host_params_t;
 
 enum { CLAP_CORE_EVENT_SPACE_ID = 0 };
 enum { CLAP_EVENT_NOTE_ON = 0, CLAP_EVENT_NOTE_OFF = 1, CLAP_EVENT_PARAM_VALUE = 5, CLAP_EVENT_PARAM_MOD = 6 };

@@ -29,21 +29,22 @@ export class Core {
     this.call = new WebAssembly.Instance(new WebAssembly.Module(code), { env }).exports;
     new Uint8Array(memory.buffer).set(new Uint8Array(image), this.state);
     this.call.rtsep_create(this.state);
+    this.memory = memory;
+    this.array("transposing", 1, BigInt64Array)[0] = BigInt(Boolean(info.transposing));
     this.places = [this.state, input, output, parts, BigInt(BLOCK)];
     this.input = new Float32Array(memory.buffer, input, BLOCK * channels);
     this.output = new Float32Array(memory.buffer, output, BLOCK * channels);
     this.parts = new Float32Array(memory.buffer, parts, stems * (BLOCK + 1) * channels);
     this.levels = new Float32Array(memory.buffer, levels, 4 + stems);
-    this.memory = memory;
     this.masks = this.array("masks", (stems - 1) * info.bins);
     this.magnitude = this.array("magnitude", info.bins);
     this.edges = edges(info.bins, info.bin_hz);
   }
 
   /** An array of the state, by its name. */
-  array(name, length) {
+  array(name, length, Kind = Float32Array) {
     const address = new DataView(this.memory.buffer).getBigInt64(this.state + 8 * this.info.words[name], true);
-    return new Float32Array(this.memory.buffer, Number(address), length);
+    return new Kind(this.memory.buffer, Number(address), length);
   }
 
   /** Set the parameter of that number to a value as the kernels see it: a gain is linear. */

@@ -5,6 +5,7 @@ import { decibels, held } from "./fader.js";
 
 const FADE_S = 0.03; // from one engine to the next when the mode changes
 const PEAKS = 2000; // in the overview of a song
+const KEY = "key.semitones"; // while it is 0 nothing waits for the change of key
 const RATES = [44100, 48000]; // for which there are images; any other device is resampled by the browser
 
 export default class LocalEngine extends EventTarget {
@@ -37,6 +38,8 @@ export default class LocalEngine extends EventTarget {
     this.values[id] = taken;
     this.node?.port.postMessage({ set: [parameter.number, this.target(parameter)] });
     this.tell("change", { id, value: taken });
+    if (id === KEY && taken && this.node && !this.info.transposing)
+      this.connect(this.channels).catch(({ message }) => this.tell("error", { message }));
   }
 
   /** The value of a parameter as the kernels see it. */
@@ -239,7 +242,8 @@ export default class LocalEngine extends EventTarget {
       image.mode === mode && image.sample_rate === context.sampleRate && image.channels === channels);
     const image = await this.file(info.file);
     if (mode !== this.mode) return; // changed again meanwhile
-    this.info = { ...info, stems: this.stems.length, words: this.about.words };
+    const transposing = Boolean(this.values[KEY]), latency = info.latency + (transposing ? info.key_latency : 0);
+    this.info = { ...info, transposing, latency, stem_latency: info.latency, stems: this.stems.length, words: this.about.words };
     [this.image, this.channels] = [image, channels];
     const node = new AudioWorkletNode(context, "rtsep", {
       outputChannelCount: [channels],
