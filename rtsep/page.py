@@ -9,7 +9,7 @@ be told how.
 import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -59,7 +59,8 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
         code = library.for_browsers(told)
         told("preparing the engine for each mode and rate ...")
         images, modes, contents = _images()
-        about = _about(Engine(Settings(transpose=True)), modes, [preset(name) for name in PRESETS]) | {
+        engine = Engine(Settings(transpose=True))
+        about = _about(engine, modes, [preset(name) for name in PRESETS], also=("melody.duck",)) | {
             "images": images,
             "words": _places(),
             "songs": [{"name": "the demo song", "file": _SONG}],
@@ -112,7 +113,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 def about_engine(engine: Engine, *, singer: bool = False) -> dict[str, Any]:
     """What the page must know of an engine that is prepared, with or without a `singer` at its microphone."""
-    return _about(engine, [_mode(engine)], presets(), singer)
+    return _about(engine, [_mode(engine)], presets(), singer=singer)
 
 
 def full_scale(engine: Engine) -> float:
@@ -146,6 +147,7 @@ def _images() -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, byt
                         "channels": channels,
                         "latency": engine.latency,
                         "key_latency": key.latency(rate),
+                        "melody_late_s": -engine.melody_time(-1),
                         "bins": engine.sizes.window_size // 2 + 1,
                         "bin_hz": rate / engine.sizes.window_size,
                         "full_scale": full_scale(engine),
@@ -165,15 +167,22 @@ def _places() -> dict[str, int]:
     return places
 
 
-def _about(engine: Engine, modes: list[dict[str, Any]], presets: list[Preset], singer: bool = False) -> dict[str, Any]:
-    """Parameters that do something, stems, modes and presets."""
+def _about(
+    engine: Engine,
+    modes: list[dict[str, Any]],
+    presets: list[Preset],
+    *,
+    singer: bool = False,
+    also: Collection[str] = (),
+) -> dict[str, Any]:
+    """Parameters that do something and what the page moves `also`, stems, modes and presets."""
     infos = {id: control.info for id, control in engine.parameters.items()}
     return {
         "version": library.digest(),
         "parameters": [
             {"number": number, **asdict(info)}
             for number, (id, info) in enumerate(infos.items())
-            if worth_showing(id, engine.settings, singer=singer)
+            if id in also or worth_showing(id, engine.settings, singer=singer)
         ],
         "stems": engine.stems,
         "groups": engine.groups,

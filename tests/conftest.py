@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from firefox import firefox as firefox_in
@@ -43,13 +44,20 @@ def firefox(tmp_path_factory):
 @pytest.fixture(scope="module")
 def chromium():
     """A browser without a window, with a microphone that beeps."""
+    with chromium_with() as browser:
+        yield browser
+
+
+@contextmanager
+def chromium_with(*flags):
+    """Such a browser with more `flags`."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (Debian: apt install chromium chromium-driver)")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in FLAGS:
+    for flag in (*FLAGS, *flags):
         options.add_argument(flag)
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     driver.set_script_timeout(120)

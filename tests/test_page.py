@@ -16,10 +16,12 @@ import urllib.request
 import numpy as np
 import pytest
 import soundfile
-from signals import music
+from conftest import chromium_with
+from signals import music, tune
 
 from rtsep import Engine, Settings, library, page, separate, si_sdr
 from rtsep.errors import BadInput, Unavailable
+from rtsep.live.singing import Singing
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +239,61 @@ def test_the_microphone_is_heard_and_recorded(each_browser):
     )
     assert 1 < told["seconds"] < 4 and told["top"] > 0.01  # the browser's own microphone beeps each second
     assert told["name"] == "microphone" and told["duration"] is None
+
+
+JUDGE = """
+    const { Singing } = await import("./singing.js");
+    const singing = new Singing(), onPitch = [];
+    for (const [time, song, singer] of given[0]) {
+        singing.hear(time, song, singer);
+        onPitch.push(singing.onPitch);
+    }
+    return { errors: singing.errors.map((each) => (Number.isNaN(each) ? null : each)), onPitch, score: singing.score };
+"""
+
+
+def test_a_singer_is_judged_as_here(each_browser):
+    random, moments = np.random.default_rng(3), []
+    for start, note in enumerate(random.integers(50, 70, 24)):
+        sung = note + random.choice([0, 12, -12]) + random.normal(0, 0.4)
+        for i in range(50):
+            song = 440 * 2 ** ((note - 69) / 12) if i > 6 else 0.0
+            hz = 440 * 2 ** ((sung + random.normal(0, 0.1) - 69) / 12) if random.random() > 0.1 else 0.0
+            moments.append((start + i * 0.02 + 5 * (start > 12), song, hz))  # and once somebody moves in the song
+    here, on_pitch = Singing(), []
+    for moment in moments:
+        here.hear(*moment)
+        on_pitch.append(here.on_pitch)
+    told = run(each_browser, JUDGE, moments)
+    errors = np.array([np.nan if each is None else each for each in told["errors"]])
+    np.testing.assert_allclose(errors, here.errors, atol=1e-6)
+    assert told["onPitch"] == on_pitch and set(on_pitch) == {True, False}
+    assert told["score"] == pytest.approx(here.score)
+
+
+@pytest.mark.parametrize("sharp, least, most", [(0, 85, 100), (1, 0, 15)])
+def test_karaoke_in_the_page_scores_who_sings(address, tmp_path, sharp, least, most):
+    """A held note, sung as it is and a semitone sharp; early and late are no matter then."""
+    rate = 48_000
+    for name, hz, level in (("song", 220, 1), ("singer", 220 * 2 ** (sharp / 12), 1)):
+        sound = np.repeat(tune(8 * rate, rate, (hz,)), 2, 1) * level
+        soundfile.write(tmp_path / f"{name}.wav", sound, rate, subtype="PCM_16")
+    with chromium_with(f"--use-file-for-fake-audio-capture={tmp_path / 'singer.wav'}") as browser:
+        browser.get(f"{address}/index.html")
+        until(lambda: browser.execute_script("return document.querySelectorAll('.strip').length") == 5)
+        browser.find_element("id", "file").send_keys(str(tmp_path / "song.wav"))
+        until(lambda: browser.find_element("id", "sing").is_enabled())
+        browser.find_element("id", "sing").click()
+        until(lambda: browser.find_element("id", "lane").is_displayed())
+        assert not browser.find_element("id", "strips").is_displayed()
+        guide = "return document.querySelector('#karaoke input[type=range]').getAttribute('aria-valuetext')"
+        assert browser.execute_script(guide) == "Guide -18.0 dB"
+        until(lambda: "of 100" in browser.find_element("id", "says").text)
+        score = int(re.search(r"(\d+) of 100", browser.find_element("id", "says").text)[1])
+        assert least <= score <= most
+        browser.find_element("id", "sing").click()
+        until(lambda: browser.find_element("id", "strips").is_displayed())
+        assert told(browser, 1) == "Voice 0.0 dB" and complaints(browser) == []
 
 
 @pytest.mark.parametrize(

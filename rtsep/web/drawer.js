@@ -172,7 +172,7 @@ export class Drawer {
   parameters() {
     const { engine, mixer } = this.desk, groups = new Map();
     const shown = new Set([...Object.keys(mixer.members), "output"].flatMap((name) => [`${name}.gain_db`, `${name}.mute`, `${name}.solo`]));
-    for (const id of ["bypass", "key.semitones"]) shown.add(id);
+    for (const id of ["bypass", "key.semitones", "melody.duck"]) shown.add(id);
     for (const parameter of engine.parameters) {
       if (shown.has(parameter.id)) continue;
       const [first] = parameter.id.split(".");

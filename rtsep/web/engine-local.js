@@ -16,6 +16,7 @@ export default class LocalEngine extends EventTarget {
     engine.about = await (await fetched(base + "parameters.json")).json();
     engine.parameters = engine.about.parameters;
     engine.values = {};
+    engine.voiceDb = -Infinity;
     engine.useDefaults("balanced");
     return engine;
   }
@@ -217,6 +218,54 @@ export default class LocalEngine extends EventTarget {
     } finally {
       worker.terminate();
     }
+  }
+
+  // A singer beside the song
+
+  /** The melody of the whole song, ahead of its sound: `heard(first, hz)` gets it piece by piece, a value each STEP_S. */
+  follow(heard) {
+    const sound = Array.from({ length: this.info.channels }, (_, c) => this.song.getChannelData(c));
+    const worker = new Worker(new URL("follower.js", this.base), { type: "module" });
+    worker.onmessage = ({ data }) => (data.done ? worker.terminate() : heard(data.first, data.hz));
+    worker.postMessage({ code: this.code, image: this.image, info: this.info, values: this.targets(), sound });
+    return () => worker.terminate();
+  }
+
+  /** Hear a singer at the microphone from now on, or no more: each "sung" tells { at, hz, level }, `at` in the song. */
+  async hearSinger(on) {
+    this.singer?.stream.getTracks().forEach((track) => track.stop());
+    for (const part of ["feed", "node", "voice"]) this.singer?.[part].disconnect();
+    this.singer?.node.port.postMessage({ end: true });
+    this.singer = null;
+    if (!on) return;
+    await this.start();
+    const { context } = this, stream = await heard({ kind: "microphone" });
+    const info = this.about.images.find((image) => image.mode === "live" && image.sample_rate === context.sampleRate && image.channels === 1);
+    const node = new AudioWorkletNode(context, "rtsep", {
+      outputChannelCount: [1],
+      processorOptions: {
+        code: this.code, image: await this.file(info.file), values: [[this.parameters.find(({ id }) => id === "masks").number, 0]],
+        info: { ...info, stems: this.stems.length, words: this.about.words },
+      },
+    });
+    const feed = context.createMediaStreamSource(stream), voice = new GainNode(context, { gain: 10 ** (this.voiceDb / 20) });
+    feed.connect(node).connect(new GainNode(context, { gain: 0 })).connect(context.destination); // or nobody would ask it
+    feed.connect(voice).connect(context.destination);
+    node.port.onmessage = ({ data: { levels, at } }) => {
+      // What was sung then was sung to what was heard then.
+      const ago = context.currentTime - at + info.melody_late_s, { engine_ms, base_ms, output_ms } = this.latency;
+      const echo = (engine_ms + base_ms + output_ms) / 1000 + (stream.getAudioTracks()[0]?.getSettings().latency ?? 0);
+      if (this.song && this.playing) this.tell("sung", { at: this.position - ago - echo, hz: levels[2], level: decibels(levels[0]) });
+    };
+    this.singer = { stream, feed, node, voice };
+  }
+
+  /** How loud the singer is heard, dB; through loudspeakers that howls. */
+  get voice() { return this.voiceDb; }
+
+  set voice(db) {
+    this.voiceDb = db;
+    this.singer?.voice.gain.setTargetAtTime(10 ** (db / 20), this.context.currentTime, FADE_S);
   }
 
   // What is behind it

@@ -4,6 +4,7 @@
 const OWN = [
   "./", "index.html", "style.css", "view.js", "strips.js", "drawer.js", "spectrogram.js", "waveform.js", "midi.js",
   "store.js", "fader.js", "history.js", "wav.js", "engine.js", "engine-local.js", "core.js", "worklet.js", "renderer.js",
+  "karaoke.js", "singing.js", "follower.js",
   "icon.svg", "manifest.webmanifest", "parameters.json", "engine.bin",
 ];
 const PREFIX = "rtsep ", PATIENCE_MS = 4000;

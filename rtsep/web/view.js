@@ -4,6 +4,7 @@ import Engine from "./engine.js";
 import { Drawer, modeChooser } from "./drawer.js";
 import { format, toPosition, toValue } from "./fader.js";
 import { History } from "./history.js";
+import { Karaoke } from "./karaoke.js";
 import { Midi } from "./midi.js";
 import { Spectrogram, note } from "./spectrogram.js";
 import * as store from "./store.js";
@@ -338,7 +339,7 @@ function showTransport() {
   $("play").replaceChildren(icon(playing ? "pause" : "play"));
   $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
   $("name").textContent = name || "Choose a song";
-  $("seek").disabled = $("loop").disabled = !duration;
+  $("seek").disabled = $("loop").disabled = $("sing").disabled = !duration;
   $("loop").setAttribute("aria-pressed", String(Boolean(engine.loop) || wave.start !== null));
   $("loop").textContent = wave.start !== null && !engine.loop ? "A-?" : "A-B";
   $("length").textContent = duration ? clock(duration) : "";
@@ -347,11 +348,29 @@ function showTransport() {
   document.title = name ? `${playing ? "\u25b6 " : ""}${name} - rtsep` : "rtsep: un-mix a song while it plays";
 }
 
-let opening = false, warned = false;
+const karaoke = engine.remote ? null : new Karaoke($("lane"), $("karaoke"), {
+  engine, history, say, fail, open: (source) => open(source), again: () => open(lastSource),
+  changed: (on) => {
+    document.body.classList.toggle("sings", on);
+    if (on) $("karaoke").append($("key"));
+    else $("sing").before($("key"));
+    $("sing").setAttribute("aria-pressed", String(on));
+    spectrogram.dirty = true;
+    wake();
+  },
+});
+$("sing").hidden = !karaoke;
+$("sing").onclick = act(async () => {
+  await karaoke.show(!karaoke.on);
+  if (karaoke.on) say("Sing to the blue notes. Headphones, please: the microphone should hear you alone.");
+});
+
+let opening = false, warned = false, lastSource = null;
 
 async function open(source, button) {
   if (opening) return;
   opening = true;
+  lastSource = source;
   document.body.classList.add("loading");
   button?.classList.add("fills");
   const words = button?.querySelector("span"), before = words?.textContent;
@@ -370,6 +389,7 @@ async function open(source, button) {
     spectrogram.clear();
     mixer.clear();
     wave.start = null;
+    if (karaoke?.on) engine.song ? karaoke.begin() : await karaoke.show(false);
     slowSince = 0;
     if (source.kind === "microphone" || source.kind === "tab") {
       if (source.kind === "microphone" && !warned) say("Headphones, or it may howl.", ["I wear headphones", () => (warned = true)]);
@@ -485,8 +505,9 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   over = 0;
   document.body.classList.remove("dropping");
-  const [file] = event.dataTransfer.files;
+  const [file, ...more] = event.dataTransfer.files, songs = (files) => files.map((each) => ({ kind: "file", file: each, name: each.name }));
   if (/\.toml$/i.test(file?.name)) readPreset(file);
+  else if (file && karaoke?.on && engine.playing) songs([file, ...more]).forEach((each) => karaoke.add(each));
   else if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
 });
 
@@ -634,7 +655,8 @@ function tick(now) {
     drawnAt = now;
     if (now - heardAt > 150) for (const strip of mixer.strips) strip.see(-Infinity, now);
     mixer.draw(style);
-    spectrogram.draw();
+    if (karaoke?.on) karaoke.draw(style);
+    else spectrogram.draw();
     wave.draw(style);
     const time = clock(engine.position ?? 0);
     if ($("time").textContent !== time) $("time").textContent = time;
