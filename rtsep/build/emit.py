@@ -39,9 +39,9 @@ TARGETS = {
     "linux-aarch64": Target("aarch64-unknown-linux-gnu", "generic", "", "linux", "aarch64-linux-gnu"),
     "windows-x86_64-v2": Target("x86_64-w64-windows-gnu", "x86-64-v2", "", "windows", "x86_64-windows-gnu"),
     "windows-x86_64-v3": Target("x86_64-w64-windows-gnu", "x86-64-v3", "", "windows", "x86_64-windows-gnu"),
-    "macos-x86_64-v2": Target("x86_64-apple-macosx11.0.0", "x86-64-v2", "", "macos", "x86_64-macos"),
-    "macos-x86_64-v3": Target("x86_64-apple-macosx11.0.0", "x86-64-v3", "", "macos", "x86_64-macos"),
-    "macos-arm64": Target("arm64-apple-macosx11.0.0", "apple-m1", "", "macos", "aarch64-macos"),
+    "macos-x86_64-v2": Target("x86_64-apple-macosx11.0.0", "x86-64-v2", "", "macos", "x86_64-macos.11.0"),
+    "macos-x86_64-v3": Target("x86_64-apple-macosx11.0.0", "x86-64-v3", "", "macos", "x86_64-macos.11.0"),
+    "macos-arm64": Target("arm64-apple-macosx11.0.0", "apple-m1", "", "macos", "aarch64-macos.11.0"),
     "wasm32": Target(
         "wasm32-unknown-unknown", "generic", "+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint", "none", ""
     ),

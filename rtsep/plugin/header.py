@@ -76,7 +76,7 @@ typedef struct {{
 static const Image images[IMAGES] = {{
 {"".join(f"    {{{', '.join(map(str, image))}}},{chr(10)}" for image in plugin.images)}}};
 #if defined(__APPLE__)
-#define RODATA ".section __TEXT,__const"
+#define RODATA ".private_extern _rtsep_images\\n.section __TEXT,__const"
 #define SYMBOL "_rtsep_images"
 #elif defined(_WIN32)
 #define RODATA ".section .rdata,\\"dr\\""
