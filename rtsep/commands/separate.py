@@ -115,10 +115,10 @@ def run(options: argparse.Namespace) -> None:
         done = {report.source for report in reports if report.written}
         left = [file for file in files if file not in done]
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        if reports or isinstance(end, KeyboardInterrupt):
+        if resume and (reports or isinstance(end, KeyboardInterrupt)):
+            tell(f"interrupted: {len(done)} of {len(files)} done, and the same command goes on with the rest.")
+        elif isinstance(end, KeyboardInterrupt):
             tell(f"interrupted: {len(done)} done, nothing is written of {', '.join(left[:3])}{more}.")
-        if resume and reports:
-            tell("the same command goes on with what is left.")
         raise
     _tell_of(reports)
     # The one that decides the exit code comes last: a machine that cannot, before a file that makes no sense.

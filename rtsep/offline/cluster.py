@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Executor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from .. import __version__
@@ -23,6 +23,7 @@ from .many import Progress
 try:
     import distributed
     from dask.system import CPU_COUNT
+    from distributed.utils import silence_logging_cmgr
 except ImportError as error:
     raise Unavailable("a cluster takes Dask: pip install 'rtsep[cluster]'.") from error
 
@@ -85,8 +86,9 @@ class Cluster:
         return _Watch(self._name)
 
     def close(self) -> None:
-        """Leave the workers as they were."""
-        self._client.unregister_worker_plugin(self._name)
+        """Leave the workers as they were, if they are there."""
+        with suppress(Exception):  # the scheduler may be gone
+            self._client.unregister_worker_plugin(self._name)
 
 
 @contextmanager
@@ -97,34 +99,32 @@ def connected(address: str) -> Iterator[Cluster]:
 
     Raises
     ------
-    BadInput : for a number of workers that is none.
+    BadInput : for what is neither.
     Unavailable : if no scheduler answers.
     """
-    place, _, number = address.partition(":")
-    local = place == LOCAL
-    if local and number and not (number.isdecimal() and int(number)):
+    place, _, number = address.rpartition(":")
+    local = LOCAL in (place, address)
+    if local and place and not (number.isdecimal() and int(number)):
         raise BadInput(f"{address}: write {LOCAL}:4 for four workers on this machine.")
+    if not local and not number.isdecimal() and not os.path.isfile(address):
+        raise BadInput(f"{address} is no cluster: write {LOCAL}, or the address of a scheduler as in tcp://host:8786.")
     with ExitStack() as stack:
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # what it tells is told here in sentences
         if local:
-            there: dict[str, Any] = {"address": stack.enter_context(_local(int(number or CPU_COUNT)))}
+            workers = int(number) if place else CPU_COUNT
+            cluster = distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+            )
+            there = {"address": stack.enter_context(cluster)}
         else:
-            there = {"scheduler_file" if address.endswith(".json") else "address": address}
+            there = {"address" if number.isdecimal() else "scheduler_file": address}
         try:
             client = stack.enter_context(distributed.Client(**there, timeout=_CONNECT_S, set_as_default=False))
-        except (OSError, ValueError) as error:
-            raise Unavailable(f"no scheduler of Dask answers at {address}: {error}") from error
-        cluster = Cluster(client, local)
-        stack.callback(cluster.close)
-        yield cluster
-
-
-def _local(workers: int) -> Any:
-    return distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-    )
+        except OSError as error:
+            raise Unavailable(f"no scheduler of Dask answers at {address}: {error}.") from error
+        connection = Cluster(client, local)
+        stack.callback(connection.close)
+        yield connection
 
 
 class _Ready(distributed.WorkerPlugin):  # type: ignore[misc]

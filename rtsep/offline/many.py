@@ -305,7 +305,7 @@ def spread(
 
     Raises
     ------
-    Unavailable : if the executor takes no more.
+    Unavailable : if the executor takes no more, or has given up what it took.
     """
     running: dict[Future[Report], str] = {}
     reports: dict[str, Report] = {}
@@ -323,16 +323,18 @@ def spread(
                 source, outputs = waiting.popleft()
                 try:
                     future = executor.submit(work, source, outputs)
-                except (RuntimeError, OSError) as error:
-                    raise Unavailable(f"the workers are gone: {error}. Do the same again for what is left.") from error
+                except RuntimeError as error:
+                    raise Unavailable(f"there are no workers any more: {error}.") from error
                 running[future] = source
             for future in wait(running, return_when=FIRST_COMPLETED).done:
+                if future.cancelled():
+                    raise Unavailable("there are no workers any more: what was asked of them is given up.")
                 take(future)
     except BaseException:
         stop()
         begun = [future for future in running if not future.cancel()]
         for future in wait(begun).done:
-            if future.exception() is None:
+            if future.exception() is None:  # it was done meanwhile
                 take(future)
         raise
     return [reports[source] for source in plan]
