@@ -319,7 +319,7 @@ def spread(
     waiting = deque(plan.items())
     try:
         while waiting or running:
-            while waiting and len(running) < (jobs() if callable(jobs) else jobs):
+            while waiting and len(running) < max(jobs() if callable(jobs) else jobs, 1):
                 source, outputs = waiting.popleft()
                 try:
                     future = executor.submit(work, source, outputs)
