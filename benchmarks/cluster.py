@@ -46,7 +46,9 @@ class Clocked:
 
 def worker_processes():
     children = psutil.Process().children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return [
+        child for child in children if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in child.cmdline()[-2]
+    ]
 
 
 class Watched(threading.Thread):
