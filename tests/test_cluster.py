@@ -128,6 +128,7 @@ def failing(source, outputs):
 
 
 def dying(source, outputs):
+    time.sleep(0.1)
     if source == "2":
         os._exit(9)
     return stub(source, outputs)
@@ -451,6 +452,18 @@ def test_a_worker_that_is_killed_loses_nothing(library):
 
 
 @pytest.mark.slow
+def test_a_file_that_kills_workers_is_given_up_and_no_other():
+    pytest.importorskip("distributed")
+    from rtsep.offline.cluster import connected
+
+    with connected("local:2") as cluster:
+        assert cluster.dashboard.startswith("http://127.0.0.1:")
+        reports = spread(cluster.executor, dying, {str(number): {} for number in range(20)}, cluster.jobs)
+    (failed,) = [report for report in reports if report.error]
+    assert str(failed.error).startswith("2 was given up: KilledWorker")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("whole_group", (True, False))
 def test_ctrl_c_ends_the_workers_and_leaves_nothing_unfinished(library, whole_group):
     long = [library / "in" / f"{number:02}.wav" for number in (1, 2)]
@@ -486,7 +499,7 @@ def test_workers_of_a_scheduler_are_used_and_left_as_they_were(library):
     with distributed.LocalCluster(**options) as there, distributed.Client(there, set_as_default=False) as client:
         told = []
         with connected(there.scheduler_address) as cluster:
-            assert (cluster.threads(), cluster.jobs()) == (2, 4)
+            assert (cluster.threads(), cluster.jobs()) == (2, 2)
             with pytest.raises(Unavailable, match=r"a worker cannot separate: tcp://\S+ has no folder /not/there"):
                 cluster.prepare(["/not/there"])
             cluster.prepare([str(library)])

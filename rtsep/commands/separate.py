@@ -177,7 +177,9 @@ def _on_cluster(stack: ExitStack, options: argparse.Namespace, files: Sequence[s
         warm_up(tell)
         os.makedirs(options.output, exist_ok=True)
         cluster.prepare({os.path.abspath(options.output), *filter(os.path.isdir, map(_folder, files))})
-        tell(f"{cluster.threads()} files at a time; what workers do: {cluster.dashboard}")
+        many = cluster.threads()
+        tell(f"{many} files at a time." if many else "no worker is there yet, and the files wait for the first.")
+        tell(f"what the workers do: {cluster.dashboard}")
 
     return {
         "executor": cluster.executor,

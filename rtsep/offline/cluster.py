@@ -1,8 +1,9 @@
 """Workers of Dask, on this machine or on many, as an executor for `separate_files`.
 
 Rocklin, "Dask: parallel computation with blocked algorithms and task scheduling", SciPy 2015. A worker that dies takes
-nothing along: the scheduler gives what it was at to another, and a file during which several died in a row fails. A
-worker asks before each block whether its file is still wanted, so that all end soon after the command did.
+nothing along: the scheduler gives what it was at to another, and what several died over fails. No worker is given more
+files than it has threads, or those that wait there would be blamed too. At each block a worker looks whether its file
+is still wanted, so that all end soon after the command did.
 """
 
 import logging
@@ -30,7 +31,6 @@ except ImportError as error:
 LOCAL = "local"
 """In place of an address: workers on this machine, a process each; local:4 for four of them."""
 
-_IN_FLIGHT = 2  # files for each thread of a worker: the next one is there when one is done
 _CONNECT_S = 10.0
 _COUNTED_S = 1.0  # the number of workers is asked for this often
 _EVERY_S = 0.5  # progress is told this often
@@ -48,7 +48,7 @@ class Cluster:
     def __init__(self, client: Any, local: bool) -> None:
         self.executor: Executor = client.get_executor(pure=False)
         self.dashboard: str = client.dashboard_link
-        self._client, self._local = client, local
+        self._client, self._local, self._prepared = client, local, False
         self._threads, self._counted = 0, -_COUNTED_S
         self._name = f"rtsep-{secrets.token_hex(8)}"
 
@@ -60,8 +60,8 @@ class Cluster:
         return self._threads
 
     def jobs(self) -> int:
-        """How many files may be on their way at a time."""
-        return _IN_FLIGHT * max(self.threads(), 1)
+        """How many files may be on their way at a time: `threads`, or one that waits for the first worker."""
+        return max(self.threads(), 1)
 
     def prepare(self, folders: Iterable[str]) -> None:
         """Make workers ready, those too that come later: each loads the engine, or builds it.
@@ -70,6 +70,7 @@ class Cluster:
         ------
         Unavailable : if a worker has another version of rtsep, cannot load the engine, or has not all of `folders`.
         """
+        self._prepared = True
         try:
             self._client.register_plugin(_Ready(folders, self._local), self._name)
         except Exception as error:  # whatever is wrong there
@@ -87,8 +88,9 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the workers as they were, if they are there."""
-        with suppress(Exception):  # the scheduler may be gone
-            self._client.unregister_worker_plugin(self._name)
+        if self._prepared:
+            with suppress(Exception):  # the scheduler may be gone
+                self._client.unregister_worker_plugin(self._name)
 
 
 @contextmanager

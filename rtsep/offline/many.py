@@ -103,7 +103,7 @@ def separate_files(
     jobs : sources worked on at a time, each in a thread; or how many an `executor` holds at a time, which may be a
         function, for workers that come and go
     executor : does the work in place of threads, as `concurrent.futures.ProcessPoolExecutor` or those of clusters do;
-        paths must mean the same to its workers
+        paths must mean the same to its workers, and those that may die at work need `resume`
     resume : leave what is done as it is, and replace what was made of another content or with other settings; both are
         known by the records in FOLDER/.rtsep, which are written too
     force : replace files that are there already
@@ -138,8 +138,9 @@ def separate_files(
     if not names:
         raise BadInput("nothing to write: name stems, or ask for the mix.")
     encoded(format, bits)
-    if not callable(jobs) and jobs < 1:
-        raise BadInput(f"{jobs} jobs: there must be at least 1.")
+    most = jobs() if callable(jobs) else jobs
+    if most < 1:
+        raise BadInput(f"{most} jobs: there must be at least 1.")
     if PIPE in places and (sample_rate is None or channels is None):
         raise BadInput("raw sound does not tell its rate and channels: add -r RATE -c CHANNELS.")
     templates = pitched(settings) if midi_out else None
@@ -175,7 +176,7 @@ def separate_files(
     begin()
     if executor is not None:
         return spread(executor, work, plan, jobs, report)
-    threads = 1 if callable(jobs) else min(jobs, len(plan))
+    threads = min(most, len(plan))
     with ThreadPoolExecutor(threads) if threads > 1 else _Here() as pool:
         return spread(pool, work, plan, threads, report, stop.set)
 
