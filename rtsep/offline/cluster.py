@@ -55,8 +55,7 @@ class Cluster:
     def threads(self) -> int:
         """How many files the workers that are there now can work on at a time."""
         if time.monotonic() > self._counted + _COUNTED_S:
-            workers = self._client.scheduler_info()["workers"].values()
-            self._threads, self._counted = sum(worker["nthreads"] for worker in workers), time.monotonic()
+            self._threads, self._counted = sum(self._client.nthreads().values()), time.monotonic()
         return self._threads
 
     def jobs(self) -> int:
