@@ -50,7 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split-at", default="C4", metavar="PITCH", help="the lowest of the upper hand (default: C4)")
     parser.add_argument("--tolerance", type=positive, default=0.1, metavar="S", help="of the alignment (default: 0.1)")
     parser.add_argument("--mix", action="store_true", help="also write the mix with the faders as set")
-    parser.add_argument("--midi-out", action="store_true", help="also write notes.mid and notes.svg, by pitched templates")
+    parser.add_argument("--midi-out", action="store_true", help="also write notes.mid and notes.svg, from pitched kits")
     parser.add_argument("--format", default="wav", metavar="F", help="wav (default), flac, mp3, ogg or opus")
     parser.add_argument("--bits", type=int, metavar="N", help="of a sample: 32 (float, default), 24 or 16 in wav, "
                         "24 (default) or 16 in flac")  # fmt: skip

@@ -10,10 +10,12 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Executor
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 from .. import __version__
@@ -45,10 +47,10 @@ class Cluster:
     dashboard : the address of a page that shows what the workers do; it takes bokeh
     """
 
-    def __init__(self, client: Any, local: bool) -> None:
+    def __init__(self, client: Any) -> None:
         self.executor: Executor = client.get_executor(pure=False)
         self.dashboard: str = client.dashboard_link
-        self._client, self._local, self._prepared = client, local, False
+        self._client, self._prepared = client, False
         self._threads, self._counted = 0, -_COUNTED_S
         self._name = f"rtsep-{secrets.token_hex(8)}"
 
@@ -71,7 +73,7 @@ class Cluster:
         """
         self._prepared = True
         try:
-            self._client.register_plugin(_Ready(folders, self._local), self._name)
+            self._client.register_plugin(_Ready(folders), self._name)
         except Exception as error:  # whatever is wrong there
             raise Unavailable(f"a worker cannot separate: {error}") from error
 
@@ -113,27 +115,45 @@ def connected(address: str) -> Iterator[Cluster]:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # what it tells is told here in sentences
         if local:
             workers = int(number) if place else CPU_COUNT
-            cluster = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-            )
-            there = {"address": stack.enter_context(cluster)}
+            more = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+            with _interrupts_here_alone():
+                cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, **more)
+                there = {"address": stack.enter_context(cluster)}
         else:
             there = {"address" if number.isdecimal() else "scheduler_file": address}
         try:
             client = stack.enter_context(distributed.Client(**there, timeout=_CONNECT_S, set_as_default=False))
         except OSError as error:
             raise Unavailable(f"no scheduler of Dask answers at {address}: {error}.") from error
-        connection = Cluster(client, local)
+        connection = Cluster(client)
         stack.callback(connection.close)
         yield connection
+
+
+@contextmanager
+def _interrupts_here_alone() -> Iterator[None]:
+    """Keep Ctrl-C, and a terminal that closes, from processes that are started in here, and by threads of here.
+
+    A terminal tells all of its processes, and it is for the command, which ends its workers in order.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    kept = {signal.SIGINT, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, kept)
+    try:
+        resource_tracker.ensure_running()  # it lets Ctrl-C through again, and later would do so where nobody looks
+        signal.pthread_sigmask(signal.SIG_BLOCK, kept)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Ready(distributed.WorkerPlugin):  # type: ignore[misc]
     """Sees to it that a worker can do what it will be asked for."""
 
-    def __init__(self, folders: Iterable[str], local: bool) -> None:
-        self._folders = sorted(folders)
-        self._local, self._version = local, __version__
+    def __init__(self, folders: Iterable[str]) -> None:
+        self._folders, self._version = sorted(folders), __version__
 
     def setup(self, worker: Any) -> None:
         if self._version != __version__:
@@ -142,10 +162,6 @@ class _Ready(distributed.WorkerPlugin):  # type: ignore[misc]
             if not os.path.isdir(folder):
                 raise Unavailable(f"{worker.address} has no folder {folder}: sources and outputs must be shared.")
         warm_up()
-        if self._local:  # Ctrl-C goes to all processes of a terminal, and is for the command, which ends the workers
-            for name in ("SIGINT", "SIGHUP"):
-                if hasattr(signal, name):
-                    signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 class _Watch:

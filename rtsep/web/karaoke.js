@@ -55,6 +55,7 @@ export class Karaoke {
       make("label", { className: "row check" }, this.duck, "The guide rests while I am on pitch"),
     );
     engine.addEventListener("sung", ({ detail }) => this.hear(detail));
+    engine.addEventListener("frame", ({ detail }) => this.on && this.catchUp(detail));
     engine.addEventListener("change", ({ detail }) => detail.id === GUIDE && this.guide.show());
     engine.addEventListener("ended", () => this.on && this.end());
   }
@@ -101,6 +102,12 @@ export class Karaoke {
 
   showQueue() {
     this.next.textContent = this.queue.length ? `Next: ${this.queue.map(({ name }) => name).join(", ")}` : "";
+  }
+
+  /** Where the worker has not come yet, the song is known as it sounds. */
+  catchUp({ position, f0 }) {
+    const step = Math.floor((position - this.desk.engine.info.melody_late_s) / STEP_S);
+    for (const each of [step, step + 1]) if (each >= 0) this.track[each] ??= f0; // a frame lasts a little longer than a step
   }
 
   hear({ at, hz }) {
