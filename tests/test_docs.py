@@ -12,6 +12,7 @@ import pytest
 
 import rtsep
 from rtsep.__main__ import COMMANDS, parser
+from rtsep.live.bindings import KINDS, TAKEOVERS
 from rtsep.parameters import PARAMETERS
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +116,11 @@ def test_every_public_name_is_in_the_reference():
     page = (DOCS / "reference" / "api.md").read_text()
     named = re.findall(r"^\.\. (?:auto\w+|py:data):: (?:\w+\.)*(\w+)$", page, re.MULTILINE)
     assert set(rtsep.__all__) - set(named) == set()
+
+
+def test_every_kind_of_control_is_in_its_how_to():
+    page = (DOCS / "how-to" / "controllers.md").read_text()
+    assert [name for name in (*KINDS, *TAKEOVERS) if name not in page] == []
 
 
 def test_every_parameter_is_in_the_reference():
