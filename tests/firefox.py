@@ -1,15 +1,13 @@
 """Firefox without a window, moved by WebDriver BiDi (w3.org/TR/webdriver-bidi), which it speaks by itself.
 
-It plays into a PulseAudio server of its own, which has no sound card: without one it never begins to play.
+It computes, and plays nothing: without a sound card it never begins to.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,31 +19,9 @@ from websockets.sync.client import connect
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 PREFERENCES = {
     "remote.active-protocols": "1",  # BiDi alone
-    "media.autoplay.default": "0",  # sound needs no click
-    "media.navigator.streams.fake": "true",  # a microphone that hums
-    "media.navigator.permission.disabled": "true",
     "app.update.enabled": "false",
     "datareporting.policy.dataSubmissionEnabled": "false",
 }
-
-
-@contextmanager
-def sound_server(folder: Path) -> Iterator[dict[str, str]]:
-    """Run PulseAudio with its files in `folder`; the environment in which a program finds it."""
-    place = folder / "run"
-    place.mkdir(mode=0o700)
-    environment = os.environ | {"XDG_RUNTIME_DIR": str(place), "HOME": str(folder)}
-    modules = ["--load=module-null-sink rate=48000", "--load=module-native-protocol-unix"]
-    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", *modules]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not (place / "pulse" / "native").exists():
-            assert process.poll() is None, "pulseaudio has ended at once"
-            time.sleep(0.05)
-        yield environment
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Firefox:
@@ -96,23 +72,18 @@ class Firefox:
 
 
 @contextmanager
-def firefox(folder: Path) -> Iterator[Firefox]:
-    """A Firefox whose profile is in `folder`, which is empty; skips the test where there is none."""
-    if FIREFOX is None or shutil.which("pulseaudio") is None:
-        pytest.skip("firefox or pulseaudio is not installed (Debian: apt install firefox-esr pulseaudio)")
-    profile = folder / "profile"
-    profile.mkdir()
+def firefox(profile: Path) -> Iterator[Firefox]:
+    """A Firefox with its `profile`, an empty folder; skips the test where there is none."""
+    if FIREFOX is None:
+        pytest.skip("firefox is not installed (Debian: apt install firefox-esr)")
     lines = [f'user_pref("{name}", {value});' for name, value in PREFERENCES.items()]
     (profile / "user.js").write_text("\n".join(lines))
     command = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
-    with sound_server(folder) as environment:
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            with Firefox(process) as browser:
-                yield browser
-        finally:
-            process.terminate()
-            process.wait()
-            process.stderr.close()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        with Firefox(process) as browser:
+            yield browser
+    finally:
+        process.terminate()
+        process.wait()
+        process.stderr.close()

@@ -155,9 +155,9 @@ ENGINE = """
 """
 
 
-def test_the_song_plays_moves_and_changes_its_mode(each_browser):
+def test_the_song_plays_moves_and_changes_its_mode(browser):
     told = run(
-        each_browser,
+        browser,
         ENGINE
         + """
         await engine.open({ kind: "song", ...engine.songs[0] });
@@ -194,12 +194,33 @@ def test_the_song_plays_moves_and_changes_its_mode(each_browser):
     assert told["load"] < 1
 
 
-def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(each_browser, tmp_path):
-    rate = round(run(each_browser, "const context = new AudioContext(); return context.sampleRate;"))
+def test_a_larger_buffer_takes_over_where_the_song_is(browser):
+    told = run(
+        browser,
+        ENGINE
+        + """
+        await engine.open({ kind: "song", ...engine.songs[0] });
+        engine.seek(3);
+        await engine.play();
+        await wait(1);
+        const before = engine.latency.base_ms + engine.latency.output_ms;
+        await engine.setBuffer("playback");
+        await wait(1.5);
+        const { base_ms, output_ms } = engine.latency, { position, playing } = engine, output = frames.at(-1).output;
+        engine.close();
+        return { before, after: base_ms + output_ms, position, playing, output };
+        """,
+    )
+    assert told["after"] >= told["before"] and told["playing"] and told["output"] > -40
+    assert 4.5 < told["position"] < 9
+
+
+def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(browser, tmp_path):
+    rate = round(run(browser, "const context = new AudioContext(); return context.sampleRate;"))
     sound, content = music(rate, rate, 2), io.BytesIO()
     soundfile.write(content, sound, rate, format="WAV", subtype="FLOAT")
     told = run(
-        each_browser,
+        browser,
         ENGINE
         + """
         const content = Uint8Array.from(atob(given[0]), (c) => c.charCodeAt(0));
@@ -221,9 +242,9 @@ def test_stems_of_a_file_are_rendered_as_the_engine_here_separates_it(each_brows
     np.testing.assert_allclose(np.array(told["mix"]).T, whole - np.array(told["stems"]["percussive"]).T, atol=1e-4)
 
 
-def test_the_microphone_is_heard_and_recorded(each_browser):
+def test_the_microphone_is_heard_and_recorded(browser):
     told = run(
-        each_browser,
+        browser,
         ENGINE
         + """
         await engine.open({ kind: "microphone" });

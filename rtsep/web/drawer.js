@@ -15,6 +15,8 @@ const MODES = {
   quality: "The cleanest. Too late to play along with.",
 };
 
+const BUFFERS = { interactive: "the smallest", balanced: "larger", playback: "the largest" }; // what browsers call them
+
 const title = (word) => word[0].toUpperCase() + word.slice(1);
 
 /** Buttons of which one is pressed: the modes, with what each takes. */
@@ -71,7 +73,10 @@ export class Drawer {
     this.outputRow = make("label", { className: "row", hidden: true }, "Output", this.outputs);
     this.inputRow = make("label", { className: "row", hidden: true }, "Microphone", this.inputs);
     this.heard = make("p", { className: "small figures" });
-    const part = this.part("Devices", this.heard, this.outputRow, this.inputRow);
+    this.buffer = make("select", {}, ...Object.entries(BUFFERS).map(([hint, words]) => new Option(words, hint)));
+    this.buffer.value = engine.buffer;
+    this.buffer.onchange = () => desk.setBuffer(this.buffer.value);
+    const part = this.part("Devices", this.heard, make("label", { className: "row" }, "Buffer", this.buffer), this.outputRow, this.inputRow);
     part.ontoggle = desk.act(() => part.open && this.devices());
     return part;
   }

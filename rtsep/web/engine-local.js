@@ -17,6 +17,7 @@ export default class LocalEngine extends EventTarget {
     engine.parameters = engine.about.parameters;
     engine.values = {};
     engine.voiceDb = -Infinity;
+    engine.buffer = "interactive";
     engine.useDefaults("balanced");
     return engine;
   }
@@ -185,6 +186,21 @@ export default class LocalEngine extends EventTarget {
     await this.context.setSinkId(id);
   }
 
+  /** How much the browser holds ready: "interactive" is the least, then "balanced" and "playback". */
+  async setBuffer(buffer) {
+    this.buffer = buffer;
+    if (!this.context) return;
+    const { source, playing, position } = this;
+    await this.hearSinger(false);
+    this.close();
+    this.context.close(); // some browsers never tell that it is closed
+    this.context = this.node = this.gain = null;
+    if (!source) return;
+    await this.open(source);
+    this.seek(position);
+    if (playing) await this.play();
+  }
+
   /** Begin to record what is heard, or end it and get it: { sampleRate, channels }. */
   async record(on) {
     if (on) this.recorded = [];
@@ -275,10 +291,11 @@ export default class LocalEngine extends EventTarget {
     if (this.context) return;
     if (!("audioWorklet" in AudioContext.prototype))
       throw new Error("This browser has no audio worklets, or the page does not come over https: rtsep needs both.");
-    this.context = new AudioContext({ latencyHint: "interactive" });
+    const latencyHint = this.buffer;
+    this.context = new AudioContext({ latencyHint });
     if (!RATES.includes(this.context.sampleRate)) {
       await this.context.close();
-      this.context = new AudioContext({ latencyHint: "interactive", sampleRate: 48000 });
+      this.context = new AudioContext({ latencyHint, sampleRate: 48000 });
     }
     await this.context.audioWorklet.addModule(new URL("worklet.js", this.base));
     this.code ??= await this.file("engine.bin");

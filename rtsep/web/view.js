@@ -115,7 +115,8 @@ const kept = store.load("session", {});
 // The engine of another machine has its own.
 if (!engine.remote) for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
 if (!engine.remote && engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
-const choices = { groups: false, range: 60, hinted: false, ...kept.choices };
+const choices = { groups: false, range: 60, hinted: false, buffer: "interactive", ...kept.choices };
+if (!engine.remote) engine.setBuffer(choices.buffer);
 
 const levels = () => Object.fromEntries(engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
 
@@ -520,6 +521,16 @@ const setMode = act(async (name) => {
   const { engine_ms } = engine.latency;
   say(`${name[0].toUpperCase() + name.slice(1)}: ${engine_ms.toFixed(1)} ms in the engine.`);
 });
+const setBuffer = act(async (buffer) => {
+  choices.buffer = buffer;
+  keepSession();
+  if (karaoke.on) await karaoke.show(false);
+  await engine.setBuffer(buffer);
+  drawer.buffer.value = buffer;
+  showTransport();
+  showStatus();
+  say(`From input to ear it takes ${Object.values(engine.latency).reduce((sum, each) => sum + each).toFixed(0)} ms now.`);
+});
 const modes = modeChooser(engine, setMode, "mode");
 $("modes").append(modes.box);
 
@@ -533,7 +544,7 @@ function toggleDrawer(on = $("drawer").hidden) {
 $("settings").onclick = () => toggleDrawer();
 
 const drawer = new Drawer($("drawer"), {
-  engine, history, mixer, midi, looks, say, fail, act, open, setMode, learn, forget, nameOf, position, reset, toggleDrawer,
+  engine, history, mixer, midi, looks, say, fail, act, open, setMode, setBuffer, learn, forget, nameOf, position, reset, toggleDrawer,
   groups: choices.groups,
   showGroups: (on) => {
     choices.groups = on;
@@ -598,13 +609,18 @@ function watchLoad(load) {
   if (heardAt - slowSince < TOO_SLOW_MS || offered) return;
   offered = true;
   const sentence = `This device is short of time: ${Math.round(100 * load)} % load.`;
-  const masks = table.get("masks"), classic = masks?.choices.indexOf("classic") ?? -1;
-  if (classic < 0 || engine.get("masks") === classic) return fail(`${sentence} Close other tabs and programs.`);
-  return fail(`${sentence} The classic masks take a third of the time, and un-mix less cleanly.`, ["Use the classic masks", () => {
+  const masks = table.get("masks"), classic = masks?.choices.indexOf("classic") ?? -1, ways = [];
+  if (classic >= 0 && engine.get("masks") !== classic) ways.push(["Use the classic masks", () => {
     history.set({ masks: classic });
     offered = false;
     say("The classic masks are on. Undo brings the others back.", ["Undo", undo]);
   }]);
+  if (!engine.remote && choices.buffer !== "playback") ways.push(["Take the largest buffer", () => {
+    offered = false;
+    setBuffer("playback");
+  }]);
+  if (!ways.length) return fail(`${sentence} Close other tabs and programs.`);
+  return fail(`${sentence} The classic masks take a third of the time, and un-mix less cleanly. A larger buffer is later, and bears a busy machine.`, ...ways);
 }
 
 function showStatus() {
