@@ -1,7 +1,6 @@
 // What stands behind the one button: mode, devices, files to take away, MIDI, and every parameter that is on no strip.
 
-import { format } from "./fader.js";
-import { make, slider, typed } from "./strips.js";
+import { level, make } from "./strips.js";
 import { download, wav } from "./wav.js";
 
 // Parameters stand together by the first part of their ids; these are the words for the parts.
@@ -206,15 +205,10 @@ export class Drawer {
       this.shows[id] = () => (select.value = Math.round(get()));
       row = make("div", { className: "setting" }, make("label", { className: "row" }, make("span", {}, name), select), learn, about);
     } else {
-      const value = typed(parameter, name, get, set, desk.fail), input = slider(parameter, name, get, set, value.open);
+      const { input, reading, show } = level(parameter, name, get, set, desk.fail);
       input.onchange = () => history.end();
-      this.shows[id] = () => {
-        input.value = desk.position(id);
-        input.style.setProperty("--at", desk.position(id));
-        input.setAttribute("aria-valuetext", format(parameter, get()));
-        value.show();
-      };
-      row = make("div", { className: "setting" }, make("span", { className: "name" }, name), make("span", { className: "reading" }, value.button, value.field), input, learn, about);
+      this.shows[id] = show;
+      row = make("div", { className: "setting" }, make("span", { className: "name" }, name), reading, input, learn, about);
     }
     row.dataset.id = id;
     row.title = id;

@@ -1,9 +1,8 @@
 // Karaoke: the notes of the song before they sound, the singer's pitch on them, and a number at the end.
 
-import { format, toPosition } from "./fader.js";
 import { HIT_CENTS, STEP_S, Singing, centsBetween } from "./singing.js";
-import { note } from "./spectrogram.js";
-import { make, slider, typed } from "./strips.js";
+import { midi, note } from "./spectrogram.js";
+import { level, make } from "./strips.js";
 import { fresh } from "./waveform.js";
 
 const AHEAD_S = 4, PAST_S = 2; // the present is a third from the left
@@ -11,8 +10,6 @@ const COMET_S = 1.2, ROWS = 14; // semitones that are seen at least
 const GUIDE = "melody.gain_db", DUCK = "melody.duck", GUIDE_DB = -18;
 const LEAP = 0.7, BREAK_S = 0.08, SHORT_S = 0.1; // semitones to another note; a gap within one; what is no note
 const VOICE = { id: "voice", unit: "dB", low: -80, high: 6, default: -Infinity };
-
-const midi = (hz) => 69 + 12 * Math.log2(hz / 440);
 
 /** What a track of pitches sings: { from, to, pitch }, in s and semitones. */
 export function notesOf(hz) {
@@ -63,8 +60,7 @@ export class Karaoke {
   /** Begin to sing to the song that is open, or end it. */
   async show(on) {
     const { engine, history } = this.desk;
-    if (on) await engine.hearSinger(true);
-    else await engine.hearSinger(false);
+    await engine.hearSinger(on);
     this.on = on;
     if (on) {
       this.before = engine.get(GUIDE);
@@ -79,6 +75,11 @@ export class Karaoke {
     this.desk.changed(on);
     this.guide.show();
     this.voice.show();
+  }
+
+  /** What the session is to keep meanwhile: the level that the voice had before it became the guide. */
+  get kept() {
+    return this.on ? { [GUIDE]: this.before } : {};
   }
 
   /** A song is open: find its notes, ahead of its sound. */
@@ -215,16 +216,9 @@ export class Karaoke {
   }
 }
 
-/** A level with its name, what it does, and a value that can be typed. */
+/** A level with its name and what it does: { row, show }. */
 function fader(parameter, name, hint, fail, get, set) {
-  const value = typed(parameter, name, get, set, fail), input = slider(parameter, name, get, set, value.open);
-  const show = () => {
-    input.value = toPosition(parameter, get());
-    input.style.setProperty("--at", input.value);
-    input.setAttribute("aria-valuetext", `${name} ${format(parameter, get())}`);
-    value.show();
-  };
-  const reading = make("span", { className: "reading" }, value.button, value.field);
+  const { input, reading, show } = level(parameter, name, get, set, fail);
   return { row: make("div", { className: "setting" }, make("b", {}, name), reading, input, make("p", { className: "small" }, hint)), show };
 }
 

@@ -15,7 +15,7 @@ const SHORTEST = 4; // columns of a melody: what is shorter was a guess
 const QUIETEST_DB = -62; // the brightest of a picture is at least this, or silence would be a snowstorm
 
 const NAMES = ["C", "C\u266F", "D", "D\u266F", "E", "F", "F\u266F", "G", "G\u266F", "A", "A\u266F", "B"];
-const midi = (hz) => 69 + 12 * Math.log2(hz / 440);
+export const midi = (hz) => 69 + 12 * Math.log2(hz / 440);
 const nameOf = (number) => NAMES[((number % 12) + 12) % 12] + (Math.floor(number / 12) - 1);
 
 /** { name, cents } of the note next to a pitch. */

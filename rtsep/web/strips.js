@@ -103,6 +103,18 @@ export function slider(parameter, label, get, set, open) {
   return input;
 }
 
+/** A slider and its value, which can be typed: { input, reading, show }. */
+export function level(parameter, name, get, set, fail) {
+  const value = typed(parameter, name, get, set, fail), input = slider(parameter, name, get, set, value.open);
+  const show = () => {
+    input.value = toPosition(parameter, get());
+    input.style.setProperty("--at", input.value);
+    input.setAttribute("aria-valuetext", `${name} ${format(parameter, get())}`);
+    value.show();
+  };
+  return { input, reading: make("span", { className: "reading" }, value.button, value.field), show };
+}
+
 class Strip {
   constructor(mixer, prefix, look) {
     const { engine, history, fail } = mixer;

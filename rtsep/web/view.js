@@ -129,7 +129,7 @@ function saveSession() {
   if (!saving) return;
   clearTimeout(saving);
   saving = 0;
-  store.save("session", engine.remote ? { ...kept, choices } : { values: levels(), mode: engine.mode, choices });
+  store.save("session", engine.remote ? { ...kept, choices } : { values: { ...levels(), ...karaoke.kept }, mode: engine.mode, choices });
 }
 engine.addEventListener("change", keepSession);
 addEventListener("pagehide", saveSession);
@@ -428,6 +428,7 @@ function hint() {
   setTimeout(end, HINT_MS);
 }
 
+const fileSource = (file) => ({ kind: "file", file, name: file.name });
 const song = () => ({ kind: "song", ...engine.songs[0] });
 const toggle = act(async () => {
   if (!engine.name) return open(song(), document.body.classList.contains("empty") ? $("demo") : undefined);
@@ -443,7 +444,7 @@ $("use-mic").onclick = () => open({ kind: "microphone" }, $("use-mic"));
 $("mic").onclick = () => open({ kind: "microphone" });
 $("file").onchange = ({ target }) => {
   const [file] = target.files;
-  if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
+  if (file) open(fileSource(file), document.body.classList.contains("empty") ? $("choose") : undefined);
   target.value = "";
 };
 $("loop").onclick = () => {
@@ -506,10 +507,10 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   over = 0;
   document.body.classList.remove("dropping");
-  const [file, ...more] = event.dataTransfer.files, songs = (files) => files.map((each) => ({ kind: "file", file: each, name: each.name }));
+  const [file] = event.dataTransfer.files;
   if (/\.toml$/i.test(file?.name)) readPreset(file);
-  else if (file && karaoke?.on && engine.playing) songs([file, ...more]).forEach((each) => karaoke.add(each));
-  else if (file) open({ kind: "file", file, name: file.name }, document.body.classList.contains("empty") ? $("choose") : undefined);
+  else if (file && karaoke?.on && engine.playing) for (const each of event.dataTransfer.files) karaoke.add(fileSource(each));
+  else if (file) open(fileSource(file), document.body.classList.contains("empty") ? $("choose") : undefined);
 });
 
 // Settings, modes, help
@@ -544,7 +545,7 @@ function toggleDrawer(on = $("drawer").hidden) {
 $("settings").onclick = () => toggleDrawer();
 
 const drawer = new Drawer($("drawer"), {
-  engine, history, mixer, midi, looks, say, fail, act, open, setMode, setBuffer, learn, forget, nameOf, position, reset, toggleDrawer,
+  engine, history, mixer, midi, looks, say, fail, act, open, setMode, setBuffer, learn, forget, nameOf, reset, toggleDrawer,
   groups: choices.groups,
   showGroups: (on) => {
     choices.groups = on;
@@ -608,19 +609,24 @@ function watchLoad(load) {
   slowSince ||= heardAt;
   if (heardAt - slowSince < TOO_SLOW_MS || offered) return;
   offered = true;
-  const sentence = `This device is short of time: ${Math.round(100 * load)} % load.`;
+  let sentence = `This device is short of time: ${Math.round(100 * load)} % load.`;
   const masks = table.get("masks"), classic = masks?.choices.indexOf("classic") ?? -1, ways = [];
-  if (classic >= 0 && engine.get("masks") !== classic) ways.push(["Use the classic masks", () => {
-    history.set({ masks: classic });
-    offered = false;
-    say("The classic masks are on. Undo brings the others back.", ["Undo", undo]);
-  }]);
-  if (!engine.remote && choices.buffer !== "playback") ways.push(["Take the largest buffer", () => {
-    offered = false;
-    setBuffer("playback");
-  }]);
-  if (!ways.length) return fail(`${sentence} Close other tabs and programs.`);
-  return fail(`${sentence} The classic masks take a third of the time, and un-mix less cleanly. A larger buffer is later, and bears a busy machine.`, ...ways);
+  if (classic >= 0 && engine.get("masks") !== classic) {
+    sentence += " The classic masks take a third of the time, and un-mix less cleanly.";
+    ways.push(["Use the classic masks", () => {
+      history.set({ masks: classic });
+      offered = false;
+      say("The classic masks are on. Undo brings the others back.", ["Undo", undo]);
+    }]);
+  }
+  if (!engine.remote && choices.buffer !== "playback") {
+    sentence += " A larger buffer bears a busy machine, and is heard later.";
+    ways.push(["Take the largest buffer", () => {
+      offered = false;
+      setBuffer("playback");
+    }]);
+  }
+  fail(ways.length ? sentence : `${sentence} Close other tabs and programs.`, ...ways);
 }
 
 function showStatus() {
