@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .engine import Engine as Engine
     from .errors import BadInput as BadInput
     from .errors import Unavailable as Unavailable
+    from .factorization import factorize as factorize
     from .kernels import kernel as kernel
     from .live.stream import open_stream as open_stream
     from .offline.analysis import analyze as analyze
@@ -41,6 +42,7 @@ _HOMES = {
     "kernel": ".kernels",
     "Templates": ".templates",
     "si_sdr": ".offline.evaluate",
+    "factorize": ".factorization",
 }
 __all__ = [*_HOMES, "__version__"]
 
