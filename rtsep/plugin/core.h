@@ -140,7 +140,7 @@ static void core_run(Core *core, const float *const *in, float *const *out, floa
                 float value = in[c][done + i];
                 core->sound[i * CHANNELS + c] = isfinite(value) ? value : 0;
             }
-        rtsep_process(core->state, core->sound, core->output, core->stems, count);
+        rtsep_process(core->state, core->sound, NULL, core->output, core->stems, count);
         for (int c = 0; c < CHANNELS; c++)
             for (uint32_t i = 0; i < count; i++) out[c][done + i] = core->output[i * CHANNELS + c];
         for (int s = 0; stems && s < STEMS * CHANNELS; s++) {
