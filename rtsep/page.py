@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from . import disk, library
 from .build import describe
 from .chain import State
-from .dsp import key, windows
+from .dsp import key
 from .engine import Engine
 from .errors import BadInput, Unavailable
 from .idle import worth_showing
@@ -117,12 +117,6 @@ def about_engine(engine: Engine, *, singer: bool = False) -> dict[str, Any]:
     return _about(engine, [_mode(engine)], presets(), singer=singer)
 
 
-def full_scale(engine: Engine) -> float:
-    """The magnitude of a sine of full scale in all channels of a prepared engine."""
-    analysis, _ = windows.pair(*engine.sizes[:3])
-    return float(analysis.sum() / 2 * engine.channels**0.5)
-
-
 def band_edges(engine: Engine) -> NDArray[np.int64]:
     """The first bin of each of BANDS bands that lie evenly in octaves, and where the last ends."""
     hertz = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(BANDS + 1) / BANDS)
@@ -170,7 +164,7 @@ def _write_images(folder: Path, templates: str | None = None) -> dict[str, Any]:
                         "melody_late_s": -engine.melody_time(-1),
                         "bins": engine.sizes.window_size // 2 + 1,
                         "bin_hz": rate / engine.sizes.window_size,
-                        "full_scale": full_scale(engine),
+                        "full_scale": engine.full_scale,
                     }
                 )
         modes.append(_mode(engine))

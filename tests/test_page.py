@@ -91,7 +91,7 @@ def test_a_kit_of_templates_splits_as_here(browser, kit, mode, stem):
     np.testing.assert_allclose(told["heard"], heard, atol=5e-5)
     np.testing.assert_allclose(told["levels"][4:], engine.meters.stems, atol=1e-4)
     bands, notes = page.note_bands(engine), np.zeros(page.BANDS)
-    np.maximum.at(notes, bands, (engine.state.nmf.activations[: len(bands)] / page.full_scale(engine)) ** 2)
+    np.maximum.at(notes, bands, (engine.state.nmf.activations[: len(bands)] / engine.full_scale) ** 2)
     np.testing.assert_allclose(told["notes"], notes if kit == "piano" else [], rtol=0.01, atol=1e-6)
 
 

@@ -100,6 +100,8 @@ void rtsep_reset(rtsep *state);
 void rtsep_set(rtsep *state, int64_t parameter, float value);
 /* Input, output, F0 in Hz, its confidence, and the level of each stem. */
 void rtsep_meters(rtsep *state, float *levels);
+/* How much of each template, if there are any, sounds in the last frame. */
+void rtsep_activations(rtsep *state, float *activations);
 #ifdef __cplusplus
 }
 #endif

@@ -125,6 +125,15 @@ def read_meters(state, levels):
 
 
 @kernel
+def read_activations(state, into):
+    """Write the activation of each template in the last frame, in the unit of the magnitude."""
+    activations = state.nmf.activations
+    written = _floats(into, (activations.shape[0],))
+    for r in range(activations.shape[0]):
+        written[r] = activations[r]
+
+
+@kernel
 def portaudio(inputs, outputs, samples, time, flags, state):
     """PortAudio's callback."""
     length = np.int64(samples)
@@ -143,6 +152,7 @@ HOST = (
     Entry("rtsep_reset", chain.reset, (chain.State,), direct=True),
     Entry("rtsep_set", set_parameter, (chain.State, int64, float32), direct=True),
     Entry("rtsep_meters", read_meters, (chain.State, pointer), direct=True),
+    Entry("rtsep_activations", read_activations, (chain.State, pointer), direct=True),
 )
 
 PORTAUDIO = Entry("rtsep_portaudio", portaudio, (pointer, pointer, ulong, pointer, ulong, callback.State), direct=True)

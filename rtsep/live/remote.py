@@ -218,7 +218,7 @@ class _Spectrum:
     def __init__(self, stream: Stream) -> None:
         state, engine = stream.engine.state, stream.engine
         self._magnitude, self._masks, self._activations = state.magnitude, state.masks, state.nmf.activations
-        self._scale = page.full_scale(engine)
+        self._scale = engine.full_scale
         edges = page.band_edges(engine)
         self._first, self._end = edges[:-1], max(edges[-1], edges[-2] + 1)
         self._bands = page.note_bands(engine)
