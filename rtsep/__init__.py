@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .offline.analysis import analyze as analyze
     from .offline.evaluate import evaluate as evaluate
     from .offline.evaluate import si_sdr as si_sdr
+    from .offline.phase import reconstruct as reconstruct
     from .offline.render import follow as follow
     from .offline.render import separate as separate
     from .parameters import PARAMETERS as PARAMETERS
@@ -43,6 +44,7 @@ _HOMES = {
     "Templates": ".templates",
     "evaluate": ".offline.evaluate",
     "si_sdr": ".offline.evaluate",
+    "reconstruct": ".offline.phase",
 }
 __all__ = [*_HOMES, "__version__"]
 
