@@ -23,8 +23,8 @@ LOOK_AHEAD = (0, 1, 2, 3, 4)
 
 
 def streamed(magnitudes, look_ahead):
-    pieces = [*rtisi_la(magnitudes, look_ahead=look_ahead)]
-    return np.concatenate(pieces)[WINDOW // 2 :][: (len(magnitudes) - 1) * HOP]
+    pieces = [*rtisi_la(magnitudes.T, look_ahead=look_ahead)]
+    return np.concatenate(pieces)[WINDOW // 2 :][: (magnitudes.shape[1] - 1) * HOP]
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
     for name, method in methods.items():
         begin = time.perf_counter()
         found = [spectral_convergence(given, method(given)) for given in magnitudes.values()]
-        took = (time.perf_counter() - begin) / sum(map(len, magnitudes.values()))
+        took = (time.perf_counter() - begin) / sum(each.shape[1] for each in magnitudes.values())
         rows.append([name, *(f"{value:.1f}" for value in (*found, np.mean(found), took * 1e3))])
     show("Spectral convergence, dB", ["", *stems, "mean", "ms a frame"], rows)
 

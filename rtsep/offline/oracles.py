@@ -45,7 +45,7 @@ MASKS: dict[str, Callable[[Spectra, Spectra], Floats]] = {
     "binary mask": _binary,
     "phase-sensitive mask": _phase_sensitive,
 }
-"""Real masks (stems, frames, bins) of spectra (stems, frames, bins) and the mixture's (frames, bins)."""
+"""Real masks (stems, bins, frames) of spectra (stems, bins, frames) and the mixture's (bins, frames)."""
 
 
 def oracle(kind: str, stems: Sequence[Sound], mixture: Sound) -> list[Sound]:

@@ -1,6 +1,6 @@
 """Sound from magnitudes alone: phases that go together, of whole sounds and frame by frame.
 
-Frames lie as in `rtsep.offline.spectra`.
+Magnitudes are those of `rtsep.offline.spectra`.
 """
 
 import math
@@ -44,8 +44,8 @@ def reconstruct(
 
     Parameters
     ----------
-    magnitudes : (frames, bins), or with axes before these, as (channels, frames, bins), of the periodic Hann window,
-        each frame in the middle of its window, as numpy.abs(librosa.stft(sound)).T; "misi" takes (stems, frames, bins)
+    magnitudes : (bins, frames), or with axes before these, as (channels, bins, frames), of the periodic Hann window,
+        each frame in the middle of its window, as numpy.abs(librosa.stft(sound)); "misi" takes (stems, bins, frames)
     hop_size : samples from frame to frame, at most half a window
     length : samples, by default hop_size * (frames - 1)
     method : a name of METHODS
@@ -56,7 +56,7 @@ def reconstruct(
 
     Returns
     -------
-    (samples,), with the axes that `magnitudes` have before frames
+    (samples,), with the axes that `magnitudes` have before bins
 
     Raises
     ------
@@ -78,9 +78,8 @@ def reconstruct(
         return _misi(given, np.asarray(mixture, given.dtype), hop_size, length, rounds)
     length = _checked_length(given, hop_size, length)
     if method == "rtisi-la":
-        frames = np.moveaxis(given, -2, 0)
-        pieces = [*rtisi_la(frames, hop_size=hop_size, rounds=rounds)]
-        return np.concatenate(pieces, -1)[..., given.shape[-1] - 1 :][..., :length]
+        pieces = [*rtisi_la(np.moveaxis(given, -1, 0), hop_size=hop_size, rounds=rounds)]
+        return np.concatenate(pieces, -1)[..., given.shape[-2] - 1 :][..., :length]
     if start is None:
         angles = np.random.default_rng(_SEED).uniform(-math.pi, math.pi, given.shape)
         guess: Spectra = np.exp(1j * angles.astype(given.dtype))
@@ -121,7 +120,7 @@ def rtisi_la(
         raise BadInput(f"look_ahead is {look_ahead} and rounds is {rounds}: they must be 0 or more.")
     stream = None
     for frame in frames:
-        magnitude = _checked(np.asarray(frame)[..., np.newaxis, :], hop_size)
+        magnitude = _checked(np.asarray(frame)[..., np.newaxis], hop_size).swapaxes(-1, -2)
         stream = stream or _Stream(magnitude, hop_size, look_ahead)
         stream.take(magnitude, rounds)
         if stream.held > look_ahead:
@@ -136,7 +135,7 @@ def rtisi_la(
 
 
 class _Stream:
-    """The last frames of a stream, and what those before give to the samples to come."""
+    """The last frames of a stream, (..., frames, bins), and what those before give to the samples to come."""
 
     def __init__(self, magnitude: Floats, hop_size: int, look_ahead: int) -> None:
         *before, _, bins = magnitude.shape
@@ -199,7 +198,7 @@ class _Stream:
 
 
 def spectral_convergence(magnitudes: ArrayLike, sound: ArrayLike, hop_size: int = HOP) -> float:
-    """How far a `sound` (..., samples) is from the `magnitudes` (..., frames, bins), dB of them; lower is better.
+    """How far a `sound` (..., samples) is from the `magnitudes` (..., bins, frames), dB of them; lower is better.
 
     Sturmel and Daudet, "Signal reconstruction from STFT magnitude: a state of the art", DAFx 2011.
 
@@ -210,14 +209,14 @@ def spectral_convergence(magnitudes: ArrayLike, sound: ArrayLike, hop_size: int 
     given = _checked(magnitudes, hop_size)
     heard = np.asarray(sound)
     _checked_length(given, hop_size, heard.shape[-1])
-    again = np.abs(stft(heard, 2 * (given.shape[-1] - 1), hop_size))
+    again = np.abs(stft(heard, 2 * (given.shape[-2] - 1), hop_size))
     return db(float(np.square(again - given).sum()), float(np.square(given).sum()))
 
 
 def _griffin_lim(
     magnitudes: Floats, guess: Spectra, hop_size: int, length: int, rounds: int, momentum: float
 ) -> Floats:
-    window_size = 2 * (magnitudes.shape[-1] - 1)
+    window_size = 2 * (magnitudes.shape[-2] - 1)
     spectra = magnitudes * guess
     before: Spectra | float = 0.0
     for _ in range(rounds):
@@ -231,13 +230,13 @@ def _misi(magnitudes: Floats, mixture: Floats, hop_size: int, length: int | None
     """Stems (stems, samples) that add up to the `mixture` (samples,)."""
     if magnitudes.ndim != 3 or mixture.ndim != 1:
         raise BadInput(
-            f"magnitudes of shape {magnitudes.shape} and a mixture of {mixture.shape}: they must be (stems, frames, "
-            "bins) and (samples,)."
+            f"magnitudes of shape {magnitudes.shape} and a mixture of {mixture.shape}: they must be (stems, bins, "
+            "frames) and (samples,)."
         )
     if length not in (None, len(mixture)):
         raise BadInput(f"length is {length}, but the stems are as long as the mixture: leave it out.")
     _checked_length(magnitudes, hop_size, len(mixture))
-    window_size = 2 * (magnitudes.shape[-1] - 1)
+    window_size = 2 * (magnitudes.shape[-2] - 1)
     spectra = magnitudes * _phases(stft(mixture, window_size, hop_size))
     for _ in range(rounds):
         spectra = magnitudes * _phases(stft(_completed(spectra, mixture, hop_size), window_size, hop_size))
@@ -270,7 +269,7 @@ def _checked(magnitudes: ArrayLike, hop_size: int) -> Floats:
 
 def _checked_length(magnitudes: Floats, hop_size: int, length: int | None) -> int:
     """`length`, or the shortest sound that has as many frames as the `magnitudes`."""
-    frames = magnitudes.shape[-2]
+    frames = magnitudes.shape[-1]
     shortest = (frames - 1) * hop_size
     if length is not None and not shortest <= length < shortest + hop_size:
         raise BadInput(

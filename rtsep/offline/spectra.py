@@ -1,7 +1,7 @@
 """Short-time Fourier transforms of whole sounds, and how far such an array is from being one.
 
-Frames lie as librosa.stft lays them: each in the middle of its window, silence around the sound. Time is the last axis
-of a sound, frames are the last but one of its spectra.
+As of librosa.stft: spectra are (..., bins, frames) of a sound (..., samples), each frame in the middle of its window,
+silence around the sound.
 """
 
 from typing import Any
@@ -21,23 +21,23 @@ _SILENT = 1e-10  # a sum of squared windows below it is no window at all
 
 
 def stft(sound: Floats, window_size: int = WINDOW, hop_size: int = HOP) -> Spectra:
-    """Spectra (..., frames, bins) of a `sound` (..., samples), by the periodic Hann window."""
+    """Spectra (..., bins, frames) of a `sound` (..., samples), by the periodic Hann window."""
     around = [(0, 0)] * (sound.ndim - 1) + [(window_size // 2,) * 2]
     frames = sliding_window_view(np.pad(sound, around), window_size, -1)[..., ::hop_size, :]
     spectra: Spectra = np.fft.rfft(frames * hann(window_size).astype(sound.dtype))
-    return spectra
+    return spectra.swapaxes(-1, -2)
 
 
 def istft(spectra: Spectra, hop_size: int = HOP, length: int | None = None) -> Floats:
-    """The sound (..., samples) whose transform is nearest to `spectra` (..., frames, bins) by least squares.
+    """The sound (..., samples) whose transform is nearest to `spectra` (..., bins, frames) by least squares.
 
     Griffin and Lim, "Signal estimation from modified short-time Fourier transform", IEEE Transactions on Acoustics,
     Speech, and Signal Processing 32(2), 1984, equation 6. By default as many samples as lie between the middles of the
     first and the last frame.
     """
-    frames, bins = spectra.shape[-2:]
+    bins, frames = spectra.shape[-2:]
     window_size = 2 * (bins - 1)
-    parts = np.fft.irfft(spectra, window_size)
+    parts = np.fft.irfft(spectra.swapaxes(-1, -2), window_size)
     window = hann(window_size).astype(parts.dtype)
     sound = overlapped(parts * window, hop_size)
     weights = overlapped(np.broadcast_to(window**2, (frames, window_size)), hop_size)
@@ -60,7 +60,7 @@ def overlapped(parts: Floats, hop_size: int) -> Floats:
 
 
 def inconsistency(spectra: ArrayLike, hop_size: int = HOP) -> float:
-    """How far `spectra` (..., frames, bins) are from what any sound has, dB of their own power.
+    """How far `spectra` (..., bins, frames) are from what any sound has, dB of their own power.
 
     That is the power of what they lose when they are made sound and transformed again. A transform that nobody has
     modified has about -150 dB in float32 and -300 in float64. Le Roux, Ono and Sagayama, "Explicit consistency
@@ -71,16 +71,16 @@ def inconsistency(spectra: ArrayLike, hop_size: int = HOP) -> float:
     BadInput : for arrays without frames, and hops that are longer than half a window.
     """
     given = checked_spectra(np.asarray(spectra), hop_size)
-    longest = given.shape[-2] * hop_size - 1  # that has so many frames
-    again = stft(istft(given, hop_size, longest), 2 * (given.shape[-1] - 1), hop_size)
+    longest = given.shape[-1] * hop_size - 1  # that has so many frames
+    again = stft(istft(given, hop_size, longest), 2 * (given.shape[-2] - 1), hop_size)
     return db(np.square(np.abs(again - given)).sum(), np.square(np.abs(given)).sum())
 
 
 def checked_spectra(spectra: NDArray[Any], hop_size: int) -> NDArray[Any]:
     """`spectra`, if sound can be made of them."""
-    if spectra.ndim < 2 or spectra.shape[-1] < 3 or not spectra.shape[-2]:
-        raise BadInput(f"spectra of shape {spectra.shape}: they must be (frames, bins), or have axes before these.")
-    half = spectra.shape[-1] - 1
+    if spectra.ndim < 2 or spectra.shape[-2] < 3 or not spectra.shape[-1]:
+        raise BadInput(f"spectra of shape {spectra.shape}: they must be (bins, frames), or have axes before these.")
+    half = spectra.shape[-2] - 1
     if not 1 <= hop_size <= half:
         raise BadInput(f"hop_size is {hop_size}: it must lie between 1 and half a window, {half} here.")
     if not np.isfinite(spectra).all():
