@@ -1,6 +1,6 @@
 """Chords and drum onsets heard in the whole mix, and in what un-mixing leaves of it.
 
-    python examples/experiments/clean_features.py
+    python examples/experiments/clean_features.py [DB ...]      # levels of the drums; -12 0 12 if none is named
 
 Harmonic-percussive separation is said to clean features: without drums a chroma tells more of the chords, without
 harmonies onsets are those of the drums (Müller, "Fundamentals of Music Processing", Springer 2015, section 8.1). This
@@ -80,10 +80,10 @@ def inputs(stems):
 
 
 def main():
-    for drums_db in (-12, 0, 12):
+    for drums_db in map(float, sys.argv[1:] or (-12, 0, 12)):
         stems = song(RATE)
         stems["drums"] *= 10 ** (drums_db / 20)
-        print(f"\nThe drums at {drums_db:+} dB\n{'heard in':25} chords %   onsets: F %  precision %  recall %")
+        print(f"\nThe drums at {drums_db:+g} dB\n{'heard in':25} chords %   onsets: F %  precision %  recall %")
         for name, harmonies, drums in inputs(stems):
             chords, f, precision, recall = figures(harmonies, drums)
             print(f"{name:25} {chords:8.1f} {f:13.1f} {precision:12.1f} {recall:9.1f}", flush=True)
