@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .kernels import kernel as kernel
     from .live.stream import open_stream as open_stream
     from .offline.analysis import analyze as analyze
+    from .offline.evaluate import evaluate as evaluate
     from .offline.evaluate import si_sdr as si_sdr
+    from .offline.phase import reconstruct as reconstruct
     from .offline.render import follow as follow
     from .offline.render import separate as separate
     from .parameters import PARAMETERS as PARAMETERS
@@ -41,8 +43,10 @@ _HOMES = {
     "analyze": ".offline.analysis",
     "kernel": ".kernels",
     "Templates": ".templates",
+    "evaluate": ".offline.evaluate",
     "si_sdr": ".offline.evaluate",
     "factorize": ".factorization",
+    "reconstruct": ".offline.phase",
 }
 __all__ = [*_HOMES, "__version__"]
 

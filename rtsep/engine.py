@@ -239,6 +239,12 @@ class Engine:
         return self.stem_latency + (key.latency(self.sample_rate) if self.settings.transpose else 0)
 
     @property
+    def full_scale(self) -> float:
+        """The magnitude that a sine of full scale in all channels has in a frame, once prepared."""
+        analysis, _ = windows.pair(*self.sizes[:3])
+        return float(analysis.sum() / 2 * self.channels**0.5)
+
+    @property
     def stem_latency(self) -> int:
         """Samples by which the stems lag behind the input: less than the output if the key may be changed."""
         return int(self.state.stft.delayed.shape[1])

@@ -2,14 +2,14 @@
 
 The engine runs in the browser, as WebAssembly in an audio worklet; nothing is sent anywhere. The folder holds the page
 itself (`rtsep/web/`), the library, an image of a prepared state for each mode, rate and number of channels, the
-parameters, and the bundled song. Library and images are packed with gzip, and unpacked by the page: no server needs to
-be told how.
+parameters, and the bundled song; images and parameters of each kit of templates beside them. Library and images are
+packed with gzip, and unpacked by the page: no server needs to be told how.
 """
 
 import gzip
 import json
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,24 +22,28 @@ from numpy.typing import NDArray
 from . import disk, library
 from .build import describe
 from .chain import State
-from .dsp import key, windows
+from .dsp import key
 from .engine import Engine
 from .errors import BadInput, Unavailable
 from .idle import worth_showing
 from .kernels import leaves, words
+from .live.bindings import default_bindings, document
+from .live.controller_files import shipped_maps
 from .live.presets import PRESETS, Preset, preset, presets
 from .offline import files
 from .offline.writer import Writer
 from .parameters import plain
 from .settings import Settings
+from .templates import named
 
 MODES = ("live", "balanced", "quality")
 RATES = (44_100, 48_000)
 CHANNELS = (1, 2)
+KITS = ("drums", "piano")
 BLOCK = 128  # samples, as a browser asks for them
 FRESH = {"Cache-Control": "no-cache"}  # a page that was written anew is seen at once
 BANDS, LOWEST_HZ, HIGHEST_HZ = 96, 40.0, 16_000.0  # of the spectrum that the page shows
-_SEEN = ("masks", "magnitude", "transposing")  # arrays that the page reads, and one that it sets
+_SEEN = ("masks", "magnitude", "nmf.activations", "transposing")  # arrays that the page reads, and one that it sets
 _SONG = "song.mp3"
 
 
@@ -58,22 +62,19 @@ def write(folder: str | Path, told: Callable[[str], object] = lambda sentence: N
             raise BadInput(f"{folder} is not empty: give a new folder, or one that holds a page.")
         code = library.for_browsers(told)
         told("preparing the engine for each mode and rate ...")
-        images, modes, contents = _images()
-        engine = Engine(Settings(transpose=True))
-        about = _about(engine, modes, [preset(name) for name in PRESETS], also=("melody.duck",)) | {
-            "images": images,
+        disk.write(folder / "engine.bin", gzip.compress(code.read_bytes(), 9, mtime=0))
+        about = _write_images(folder) | {
             "words": _places(),
             "songs": [{"name": "the demo song", "file": _SONG}],
+            "kits": [_write_kit(folder, name) for name in KITS],
         }
-        for name, content in {"engine.bin": code.read_bytes(), **contents}.items():
-            disk.write(folder / name, gzip.compress(content, 9, mtime=0))
         song = folder / _SONG
         if not song.exists():
             with Writer(song, RATES[-1], 2) as writer:
                 writer.write(files.sum_of(files.song(RATES[-1])))
         for path in sorted((library.PACKAGE / "web").iterdir()):
             shutil.copyfile(path, folder / path.name)
-        disk.write(folder / "parameters.json", json.dumps(about, indent=1).encode())
+        _write_json(folder / "parameters.json", about)
     except Unavailable:
         raise
     except OSError as error:
@@ -116,12 +117,6 @@ def about_engine(engine: Engine, *, singer: bool = False) -> dict[str, Any]:
     return _about(engine, [_mode(engine)], presets(), singer=singer)
 
 
-def full_scale(engine: Engine) -> float:
-    """The magnitude of a sine of full scale in all channels of a prepared engine."""
-    analysis, _ = windows.pair(*engine.sizes[:3])
-    return float(analysis.sum() / 2 * engine.channels**0.5)
-
-
 def band_edges(engine: Engine) -> NDArray[np.int64]:
     """The first bin of each of BANDS bands that lie evenly in octaves, and where the last ends."""
     hertz = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(BANDS + 1) / BANDS)
@@ -129,16 +124,35 @@ def band_edges(engine: Engine) -> NDArray[np.int64]:
     return np.minimum(np.round(hertz * size / engine.sample_rate), size // 2).astype(np.int64)
 
 
-def _images() -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, bytes]]:
-    """What the page must know of each image and of each mode, and the images by the names of their files."""
-    told, modes, contents = [], [], {}
+def note_bands(engine: Engine) -> NDArray[np.int64]:
+    """The band in which each pitch of the templates of an engine lies; none without them."""
+    templates = engine.settings.templates
+    hertz = 440 * 2 ** ((np.array(templates.pitches if templates else (), float) - 69) / 12)
+    bands: NDArray[np.float64] = BANDS * np.log(hertz / LOWEST_HZ) / np.log(HIGHEST_HZ / LOWEST_HZ)
+    return bands.clip(0, BANDS - 1).astype(np.int64)
+
+
+def _write_kit(folder: Path, name: str) -> dict[str, Any]:
+    """Write what the page must know of engines with a kit of templates; what it must know to offer the kit."""
+    about = _write_images(folder, name)
+    _write_json(folder / f"{name}.json", about)
+    return {"name": name, "splits": named(name).splits, "parts": named(name).parts}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    disk.write(path, json.dumps(content, indent=1).encode())
+
+
+def _write_images(folder: Path, templates: str | None = None) -> dict[str, Any]:
+    """Write the image of an engine for each mode, rate and number of channels; what the page must know of them."""
+    told, modes = [], []
     for mode in MODES:
         for rate in RATES:
             for channels in CHANNELS:
-                engine = Engine(Settings(mode=mode))
+                engine = Engine(Settings(mode=mode, templates=templates))
                 engine.prepare(sample_rate=rate, channels=channels, max_block=BLOCK)
-                name = f"{mode}-{rate}-{channels}.bin"
-                contents[name] = describe.image(engine.state)
+                name = "-".join([*([templates] if templates else []), mode, str(rate), f"{channels}.bin"])
+                disk.write(folder / name, gzip.compress(describe.image(engine.state), 9, mtime=0))
                 told.append(
                     {
                         "file": name,
@@ -150,11 +164,12 @@ def _images() -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, byt
                         "melody_late_s": -engine.melody_time(-1),
                         "bins": engine.sizes.window_size // 2 + 1,
                         "bin_hz": rate / engine.sizes.window_size,
-                        "full_scale": full_scale(engine),
+                        "full_scale": engine.full_scale,
                     }
                 )
         modes.append(_mode(engine))
-    return told, modes, contents
+    changing = Engine(Settings(transpose=True, templates=templates))
+    return _about(changing, modes, [preset(name) for name in PRESETS], singer=True) | {"images": told}
 
 
 def _places() -> dict[str, int]:
@@ -173,21 +188,24 @@ def _about(
     presets: list[Preset],
     *,
     singer: bool = False,
-    also: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Parameters that do something and what the page moves `also`, stems, modes and presets."""
+    """Parameters that do something, stems, modes and presets, and what controllers do at first."""
+    templates = engine.settings.templates
     infos = {id: control.info for id, control in engine.parameters.items()}
     return {
         "version": library.digest(),
         "parameters": [
             {"number": number, **asdict(info)}
             for number, (id, info) in enumerate(infos.items())
-            if id in also or worth_showing(id, engine.settings, singer=singer)
+            if worth_showing(id, engine.settings, singer=singer)
         ],
         "stems": engine.stems,
         "groups": engine.groups,
+        "pitches": list(templates.pitches) if templates else [],
         "modes": modes,
         "presets": [{"name": each.name, "program": each.program, "values": plain(each.values)} for each in presets],
+        "controllers": shipped_maps(),
+        "any_controller": document(default_bindings(), feedback=False),
     }
 
 

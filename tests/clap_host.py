@@ -186,11 +186,18 @@ class Samples(Structure):
     _fields_ = [("get", function(c_uint32, c_void_p))]
 
 
+class Render(Structure):
+    _fields_ = [("urgent", function(c_bool, c_void_p)), ("set", function(c_bool, c_void_p, c_int32))]
+
+
 VALUE, MODULATION, NOTE_ON, NOTE_OFF = 5, 6, 0, 1
 
 
 class Loaded:
-    """A plugin in a host that has little to offer; `rescans` counts how often it was told to read all values anew."""
+    """A plugin in a host that has little to offer.
+
+    `rescans` and `restarts` count how often it was asked to read all values anew, and to activate again.
+    """
 
     def __init__(self, path):
         self.library = ctypes.CDLL(str(path))
@@ -200,7 +207,8 @@ class Loaded:
         assert factory.count(ctypes.addressof(factory)) == 1
         self.descriptor = factory.descriptor(ctypes.addressof(factory), 0).contents
         self.host = Host(Version((1, 2, 0)), None, b"tests", b"", b"", b"1")
-        self.rescans = 0
+        self.rescans = self.restarts = 0
+        self.host.request_restart = type(self.host.request_restart)(self._restart)
         self.offered = HostParams(type(HostParams().rescan)(self._rescan))
         self.host.get_extension = type(self.host.get_extension)(
             lambda host, id: ctypes.addressof(self.offered) if id == b"clap.params" else None
@@ -210,6 +218,15 @@ class Loaded:
         ).contents
         self.place = ctypes.addressof(self.plugin)
         assert self.plugin.init(self.place)
+
+    def _restart(self, host):
+        self.restarts += 1
+
+    def render(self, offline):
+        """Tell it whether a file is rendered; whether it takes that."""
+        rendering = self.extension("clap.render", Render)
+        assert not rendering.urgent(self.place)
+        return rendering.set(self.place, int(offline))
 
     def _rescan(self, host, flags):
         assert flags == 1  # values, and nothing else
@@ -321,7 +338,7 @@ class Loaded:
 
         def push(outputs, header):
             event = ctypes.cast(header, POINTER(NoteEvent)).contents
-            notes.append((event.header.type, event.key, event.header.time))
+            notes.append((event.header.type, event.key, event.header.time, event.port, event.channel))
             return True
 
         ins = Inputs(

@@ -1,11 +1,16 @@
 """What holds for all tests: in CI nothing skips, and nobody's presets and sessions are touched."""
 
+import functools
+import http.server
 import os
 import shutil
+import threading
 from contextlib import contextmanager
 
 import pytest
 from firefox import firefox as firefox_in
+
+from rtsep import page
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,3 +70,45 @@ def chromium_with(*flags):
         yield driver
     finally:
         driver.quit()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return page.write(tmp_path_factory.mktemp("page") / "out")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/blank":  # a page of the folder, and nothing else
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, address):
+    chromium.get(f"{address}/blank")
+    return chromium
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def each_browser(request, address):
+    browser = request.getfixturevalue(request.param)
+    browser.get(f"{address}/blank")
+    return browser

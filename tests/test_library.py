@@ -264,21 +264,20 @@ def test_a_host_in_c_hears_what_python_does(mode):
     number = list(engine.parameters).index("percussive.gain_db")
     engine.parameters["percussive.gain_db"] = -12
     function("set", at, ctypes.c_int64, ctypes.c_float)(state, number, 10 ** (-12 / 20))
-    process = function("process", at, at, at, at, ctypes.c_int64)
+    process = function("process", at, at, at, at, at, ctypes.c_int64)
     stems = np.zeros((4, 501, 2), np.float32)
-    for _ in range(2):
-        heard = np.zeros_like(sound)
+    for voice in (None, signals.noise(6000)):
+        heard, expected = np.zeros_like(sound), np.zeros_like(sound)
         for start in range(0, 6000, 500):
             block, output = sound[start : start + 500].copy(), heard[start : start + 500]
-            process(state, block.ctypes.data, output.ctypes.data, stems.ctypes.data, 500)
-        assert np.array_equal(heard, processed(engine, sound))
+            sung = None if voice is None else voice[start : start + 500, 0]
+            at_voice = None if sung is None else sung.ctypes.data
+            process(state, block.ctypes.data, at_voice, output.ctypes.data, stems.ctypes.data, 500)
+            expected[start : start + 500] = engine.process(block, microphone=sung)
+        assert np.array_equal(heard, expected)
         levels = np.zeros(8, np.float32)
         function("meters", at, at)(state, levels.ctypes.data)
         meters = engine.meters
         assert np.array_equal(levels[4:], meters.stems) and levels[2] == meters.f0[0] and levels[1] == meters.output[0]
         function("reset", at)(state)
         engine.reset()
-
-
-def processed(engine, sound):
-    return np.concatenate([engine.process(sound[start : start + 500]) for start in range(0, len(sound), 500)])

@@ -1,98 +1,36 @@
 """The page in a real browser: the engine there against the engine here."""
 
 import base64
-import functools
-import http.server
+import gzip
 import io
 import json
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 
 import numpy as np
 import pytest
 import soundfile
+from browsing import complaints, press, run, told, until, visit
 from conftest import chromium_with
 from signals import music, tune
 
 from rtsep import Engine, Settings, library, page, separate, si_sdr
 from rtsep.errors import BadInput, Unavailable
 from rtsep.live.singing import Singing
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return page.write(tmp_path_factory.mktemp("page") / "out")
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/blank":  # a page of the folder, and nothing else
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-        else:
-            super().do_GET()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium, address):
-    chromium.get(f"{address}/blank")
-    return chromium
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-def each_browser(request, address):
-    browser = request.getfixturevalue(request.param)
-    browser.get(f"{address}/blank")
-    return browser
-
-
-def run(browser, script, *arguments):
-    """What `script`, the body of an async function, returns in the browser."""
-    code = f"""async (...given) => {{
-        try {{
-            return {{ value: await (async () => {{ {script} }})() }};
-        }} catch (error) {{
-            return {{ error: String(error) }};
-        }}
-    }}"""
-    if hasattr(browser, "run"):
-        answer = browser.run(code, *arguments)
-    else:
-        given = "Array.from(arguments).slice(0, -1)"
-        answer = browser.execute_async_script(f"({code})(...{given}).then(arguments[arguments.length - 1])", *arguments)
-    assert "error" not in answer, answer["error"]
-    return answer.get("value")
-
+from rtsep.settings import STEMS
 
 RENDER = """
-    const [mode, rate, channels, moves, sound, transposing] = given;
-    const about = await (await fetch("parameters.json")).json();
+    const [mode, rate, channels, moves, sound, more = {}] = given, { kit = "" } = more;
     const { default: LocalEngine } = await import("./engine-local.js");
-    const engine = await LocalEngine.load();
+    const engine = await LocalEngine.load({ kit }), { about } = engine;
     const { Core } = await import("./core.js");
     const fits = (image) => image.mode === mode && image.sample_rate === rate && image.channels === channels;
     const found = about.images.find(fits), number = (id) => about.parameters.find((each) => each.id === id).number;
-    const info = { ...found, transposing, stems: about.stems.length, words: about.words };
+    const info = { ...found, ...more, stems: about.stems.length, words: about.words, pitches: about.pitches };
     const core = new Core(await engine.file("engine.bin"), await engine.file(info.file), info);
     const heard = [], blocks = sound.length / 128 / channels;
     for (let b = 0; b < blocks; b++) {
@@ -105,46 +43,76 @@ RENDER = """
         core.process();
         heard.push(...core.output);
     }
-    return { heard, levels: Array.from(core.measure()), latency: info.latency, power: Array.from(core.bands()) };
+    const [levels, power, notes] = [core.measure(), core.bands(), core.notes()].map((each) => Array.from(each));
+    return { heard, levels, latency: info.latency, power, notes };
 """
+
+
+def rendered(browser, mode, rate, sound, moves, **more):
+    """What the engine in the browser makes of `sound`; `more` is told of its image."""
+    told = run(browser, RENDER, mode, rate, sound.shape[1], moves, sound.astype(float).ravel().tolist(), more)
+    return told | {"heard": np.array(told["heard"]).reshape(-1, sound.shape[1])}
+
+
+def processed(settings, rate, sound, moves, *, sings=False):
+    """The engine here after `sound`, and what it makes of it."""
+    engine = Engine(settings)
+    engine.prepare(sample_rate=rate, channels=sound.shape[1])
+    heard = []
+    for b in range(len(sound) // page.BLOCK):
+        for _, id, value in (move for move in moves if move[0] == b):
+            engine.parameters[id] = value
+        block = sound[page.BLOCK * b :][: page.BLOCK]
+        heard.append(engine.process(block, microphone=block[:, 0] if sings else None))
+    return engine, np.concatenate(heard)
 
 
 @pytest.mark.parametrize("rate", page.RATES)
 @pytest.mark.parametrize("channels", page.CHANNELS)
 @pytest.mark.parametrize("mode", page.MODES)
 def test_the_engine_in_the_browser_equals_the_one_here(each_browser, mode, channels, rate):
-    blocks = 400
-    sound = music(128 * blocks, rate, channels)
+    sound = music(128 * 400, rate, channels)
     moves = [(0, "percussive.gain_db", -12.0), (100, "melody.mute", 1), (250, "harmony.gain_db", -20.0)]
-    told = run(each_browser, RENDER, mode, rate, channels, moves, sound.astype(float).ravel().tolist())
-    engine = Engine(Settings(mode=mode))
-    engine.prepare(sample_rate=rate, channels=channels)
-    heard = []
-    for b in range(blocks):
-        for _, id, value in (move for move in moves if move[0] == b):
-            engine.parameters[id] = value
-        heard.append(engine.process(sound[128 * b :][:128]))
+    told = rendered(each_browser, mode, rate, sound, moves)
+    engine, heard = processed(Settings(mode=mode), rate, sound, moves)
     assert told["latency"] == engine.latency
-    off = np.abs(np.array(told["heard"]).reshape(-1, channels) - np.concatenate(heard))
+    off = np.abs(told["heard"] - heard)
     assert off.max() < 2e-5, off.max()
     np.testing.assert_allclose(told["levels"][4:], engine.meters.stems, atol=1e-4)
     assert np.isfinite(told["power"]).all() and sum(told["power"]) > 0
 
 
+@pytest.mark.parametrize("kit, mode, stem", [("drums", "balanced", "snare"), ("piano", "live", "upper")])
+def test_a_kit_of_templates_splits_as_here(browser, kit, mode, stem):
+    sound, rate = music(128 * 300, 48_000, 2), 48_000
+    moves = [(0, f"{stem}.gain_db", -20.0), (150, f"{stem}.gain_db", 3.0)]
+    told = rendered(browser, mode, rate, sound, moves, kit=kit)
+    engine, heard = processed(Settings(mode, templates=kit), rate, sound, moves)
+    np.testing.assert_allclose(told["heard"], heard, atol=5e-5)
+    np.testing.assert_allclose(told["levels"][4:], engine.meters.stems, atol=1e-4)
+    bands, notes = page.note_bands(engine), np.zeros(page.BANDS)
+    np.maximum.at(notes, bands, (engine.state.nmf.activations[: len(bands)] / engine.full_scale) ** 2)
+    np.testing.assert_allclose(told["notes"], notes if kit == "piano" else [], rtol=0.01, atol=1e-6)
+
+
+def test_the_singer_is_heard_as_here(browser):
+    """The microphone through its own engine, whose stems are silent: its filter, its gate, its room."""
+    sound, rate = music(128 * 300, 48_000, 1), 48_000
+    moves = [(0, "microphone.gain_db", -3.0), (150, "microphone.reverb_db", -6.0)]
+    moves += [(0, f"{stem}.gain_db", -80) for stem in STEMS]
+    told = rendered(browser, "live", rate, sound, moves, sings=True)
+    _, heard = processed(Settings("live"), rate, sound, moves, sings=True)
+    np.testing.assert_allclose(told["heard"], heard, atol=5e-5)
+    assert np.abs(heard).max() > 0.1
+
+
 def test_the_key_is_changed_as_here(each_browser):
-    blocks, rate = 300, 48_000
-    sound, moves = music(128 * blocks, rate, 2), [(0, "key.semitones", 3), (150, "key.semitones", -5)]
-    told = run(each_browser, RENDER, "balanced", rate, 2, moves, sound.astype(float).ravel().tolist(), True)
-    engine = Engine(Settings("balanced", transpose=True))
-    engine.prepare(sample_rate=rate, channels=2)
-    heard = []
-    for b in range(blocks):
-        for _, id, value in (move for move in moves if move[0] == b):
-            engine.parameters[id] = value
-        heard.append(engine.process(sound[128 * b :][:128]))
-    truth = np.concatenate(heard)
+    sound, rate = music(128 * 300, 48_000, 2), 48_000
+    moves = [(0, "key.semitones", 3), (150, "key.semitones", -5)]
+    told = rendered(each_browser, "balanced", rate, sound, moves, transposing=True)
+    _, heard = processed(Settings("balanced", transpose=True), rate, sound, moves)
     # The vocoder chooses peaks of the spectrum, and the last bit may decide between two.
-    assert si_sdr(truth, np.array(told["heard"]).reshape(-1, 2)) > 40
+    assert si_sdr(heard, told["heard"]) > 40
 
 
 ENGINE = """
@@ -346,51 +314,13 @@ def test_a_page_may_be_written_again_and_is_small(folder):
     about = json.loads((folder / "parameters.json").read_text())
     assert {f"{stem}.gain_db" for stem in about["stems"]} <= {each["id"] for each in about["parameters"]}
     first = ["engine.bin", "balanced-48000-2.bin", "parameters.json", *(p.name for p in folder.glob("*.js"))]
-    assert sum((folder / name).stat().st_size for name in first) < 400_000
+    assert sum(len(gzip.compress((folder / name).read_bytes())) for name in first) < 400_000
 
 
-def visit(browser, folder, width=1280, height=800, theme="dark"):
-    """Open the page itself, as on a screen of that size; the origin is that of the address where the browser is."""
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < height}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    browser.get(browser.current_url.rsplit("/", 1)[0] + "/index.html")
-    browser.execute_script("localStorage.clear()")
-    browser.refresh()
-    until(lambda: browser.execute_script("return document.querySelectorAll('.strip').length") == 5)
-
-
-def until(true, seconds=20):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def told(browser, number=0):
-    """What a screen reader hears of a fader."""
-    script = (
-        "return document.querySelectorAll('.strip input[type=range]')[arguments[0]].getAttribute('aria-valuetext');"
-    )
-    return browser.execute_script(script, number)
-
-
-def press(browser, *keys):
-    from selenium.webdriver import ActionChains
-
-    ActionChains(browser).send_keys(*keys).perform()
-
-
-def complaints(browser):
-    """What the page has written to the console."""
-    return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-
-
-def test_one_click_plays_the_song_and_keys_move_the_faders(browser, folder):
+def test_one_click_plays_the_song_and_keys_move_the_faders(browser):
     from selenium.webdriver.common.keys import Keys
 
-    visit(browser, folder)
+    visit(browser)
     complaints(browser)
     browser.find_element("id", "demo").click()
     until(lambda: browser.find_element("id", "play").get_attribute("aria-label") == "Pause")
@@ -410,10 +340,37 @@ def test_one_click_plays_the_song_and_keys_move_the_faders(browser, folder):
     assert complaints(browser) == []
 
 
+def test_a_kit_of_templates_brings_its_strips_and_the_song_stays_open(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+
+    rate = 48_000
+    soundfile.write(tmp_path / "mine.wav", music(4 * rate, rate, 2), rate, subtype="PCM_16")
+    visit(browser)
+    complaints(browser)
+    browser.find_element("id", "file").send_keys(str(tmp_path / "mine.wav"))
+    until(lambda: browser.find_element("id", "name").text == "mine.wav")
+    press(browser, "1", Keys.PAGE_DOWN)
+    strips = "return [...document.querySelectorAll('.strip h2 span')].map((each) => each.textContent)"
+    for kit, names in (
+        ("drums", ["Kick", "Snare", "Hi-hat", "Toms", "Cymbals", "Voice", "Harmony", "Rest", "Out"]),
+        ("piano", ["Lower", "Upper", "Rest", "Out"]),
+        ("", ["Drums", "Voice", "Harmony", "Rest", "Out"]),
+    ):
+        browser.find_element("id", "settings").click()
+        choice = browser.find_element("css selector", ".kits select")
+        Select(choice).select_by_value(kit)
+        until(lambda names=names: browser.execute_script(strips) == names)
+        until(lambda: browser.find_element("id", "name").text == "mine.wav")
+        browser.find_element("id", "play").click()
+        until(lambda: "load" in browser.find_element("id", "status").text)
+    assert told(browser) == "Drums -6.0 dB" and complaints(browser) == []
+
+
 @pytest.mark.parametrize("theme", ("dark", "light"))
 @pytest.mark.parametrize("width, height", [(1280, 800), (390, 844), (844, 390)])
-def test_the_page_fits_the_screen_and_a_thumb(browser, folder, width, height, theme):
-    visit(browser, folder, width, height, theme)
+def test_the_page_fits_the_screen_and_a_thumb(browser, width, height, theme):
+    visit(browser, width, height, theme)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     touched = "#shape button, .strip input[type=range], .switches button"
     sizes = browser.execute_script(
@@ -426,11 +383,11 @@ def test_the_page_fits_the_screen_and_a_thumb(browser, folder, width, height, th
     assert [each for each in sizes if min(each[1:]) < least] == []
 
 
-def test_presets_go_in_and_out_as_files_of_the_command_line(browser, folder, tmp_path, monkeypatch):
+def test_presets_go_in_and_out_as_files_of_the_command_line(browser, tmp_path, monkeypatch):
     from rtsep.live import presets
 
     monkeypatch.setenv("RTSEP_CONFIG", str(tmp_path))
-    visit(browser, folder)
+    visit(browser)
     given = """
         const store = await import("./store.js"), { default: LocalEngine } = await import("./engine-local.js");
         const engine = await LocalEngine.load();

@@ -34,6 +34,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugins")
     plugin.write(folder, "karaoke", Settings(), KARAOKE)
     plugin.write(folder, "stems", Settings("live"), {}, formats=["clap"], stems_out=True)
+    keys = Settings(templates="piano")
+    plugin.write(folder, "piano", keys, {}, formats=["clap"], rendering=Settings("quality", templates="piano"))
     return folder
 
 
@@ -187,12 +189,59 @@ def test_the_melody_comes_out_as_notes(load):
     notes = []
     for start in range(0, len(sung), 256):
         notes += loaded.run(sung[start : start + 256])[1]
-    on = [key for kind, key, _ in notes if kind == NOTE_ON]
-    assert list(dict.fromkeys(on)) == [57, 60, 64]
+    on = [key for kind, key, *_ in notes if kind == NOTE_ON]
+    assert list(dict.fromkeys(on)) == [57, 60, 64] and {port for *_, port, _ in notes} == {0}
     sounding = None
-    for kind, key, _ in notes:  # one at a time, each ended
+    for kind, key, *_ in notes:  # one at a time, each ended
         assert (kind == NOTE_OFF) == (sounding is not None) and (kind == NOTE_ON or key == sounding)
         sounding = key if kind == NOTE_ON else None
+
+
+def struck(pitches, seconds):
+    """A string for each pitch, struck one after the other."""
+    time, sound = np.arange(round(seconds * RATE)) / RATE, []
+    for pitch in pitches:
+        f0 = 440 * 2 ** ((pitch - 69) / 12)
+        partials = sum(np.sin(2 * np.pi * n * f0 * time) / n**1.5 for n in range(1, 12))
+        sound.append(0.2 * partials * np.exp(-3 * time))
+    return np.repeat(np.concatenate(sound)[:, None], 2, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [64, 1000])
+def test_the_keys_of_templates_come_out_as_notes(load, size):
+    """Each once, soon after it is struck, on the channel of its part; the next string damps it."""
+    pitches, seconds = [48, 60, 64, 67, 72], 0.6
+    sound = np.pad(struck(pitches, seconds), ((RATE // 2, RATE), (0, 0)))
+    loaded = load("piano")
+    loaded.activate(RATE)
+    notes = []
+    for start in range(0, len(sound), size):
+        for kind, key, at, port, channel in loaded.run(sound[start : start + size])[1]:
+            notes += [(kind, key, (start + at) / RATE, channel)] if port == 1 else []
+    on = [(key, at) for kind, key, at, _ in notes if kind == NOTE_ON]
+    assert [key for key, _ in on] == pitches
+    late = np.array([at for _, at in on]) - 0.5 - seconds * np.arange(len(pitches))
+    assert (late > 0.03).all() and (late < 0.12).all(), late
+    assert sorted(key for kind, key, *_ in notes if kind == NOTE_OFF) == pitches
+    assert [channel for kind, _, _, channel in notes if kind == NOTE_ON] == [0, 1, 1, 1, 1]
+
+
+def test_where_a_host_renders_another_mode_serves(load):
+    loaded = load("piano")
+    loaded.activate(RATE)
+    live = loaded.latency
+    assert loaded.render(True) and loaded.restarts == 1  # its latency changes
+    loaded.deactivate()
+    loaded.activate(RATE)
+    assert loaded.latency > live
+    sound = music(RATE, RATE, 2)
+    made = np.concatenate([loaded.run(sound[i : i + 1024])[0][0] for i in range(0, RATE, 1024)])
+    engine = engine_of(Settings("quality", templates="piano"), {})
+    np.testing.assert_allclose(made, through(engine, sound), atol=1e-6)
+    assert loaded.render(False) and loaded.restarts == 2
+    other = load("karaoke")  # has one mode
+    other.activate(RATE)
+    assert other.render(True) and other.restarts == 0
 
 
 def test_a_rate_without_an_image_is_refused_and_another_may_follow(load, capfd):

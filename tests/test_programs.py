@@ -149,6 +149,19 @@ def test_the_example_for_a_file_writes_its_stems(tmp_path):
     assert "percussive" in printed and len(list(tmp_path.glob("*.wav"))) == len(STEMS)
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_phases_prints_its_tables():
+    printed = run("benchmarks/phase.py", "--seconds", "1")
+    assert "rtisi-la, 4 ahead" in printed and "misi, 50 rounds" in printed and "as separated" in printed
+
+
+@pytest.mark.slow
+def test_un_mixing_cleans_the_chords_under_loud_drums():
+    printed = run("examples/experiments/clean_features.py", "12")
+    right = {name.strip(): float(value) for name, value in re.findall(r"^(.{25}) +([\d.]+) ", printed, re.MULTILINE)}
+    assert right["the mix"] + 10 < right["balanced: harmony"] <= 100
+
+
 def test_the_live_example_turns_the_drums_down():
     printed = run("examples/drums_down_live.py", "virtual", input="-6\nloud\nq\n")
     assert "drums are at -6.0 dB" in printed and "percussive.gain_db is 'loud'" in printed and "xruns" in printed

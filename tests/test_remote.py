@@ -184,7 +184,7 @@ def test_levels_and_spectrum_are_those_of_the_engine():
         for b in range(96):
             for k in range(edges[b], max(edges[b + 1], edges[b] + 1)):
                 for s, mask in enumerate([*masks[:, k], 1 - masks[:, k].sum()]):
-                    power[s, b] += (mask * magnitude[k] / page.full_scale(engine)) ** 2
+                    power[s, b] += (mask * magnitude[k] / engine.full_scale) ** 2
         np.testing.assert_allclose(last[NUMBERS + 4 :].reshape(4, 96), power, rtol=1e-3, atol=1e-12)
 
 

@@ -93,13 +93,15 @@ extern "C" {
 #endif
 typedef struct rtsep rtsep;
 void rtsep_create(void *image);
-/* `stems` is (stems, samples + 1, channels). */
-void rtsep_process(rtsep *state, const float *sound, float *output, float *stems, int64_t samples);
+/* `voice` is the microphone of a singer, of one channel, or NULL. `stems` is (stems, samples + 1, channels). */
+void rtsep_process(rtsep *state, const float *sound, const float *voice, float *output, float *stems, int64_t samples);
 void rtsep_reset(rtsep *state);
 /* Of the parameters in the description, in the unit of the kernels: a gain is linear. */
 void rtsep_set(rtsep *state, int64_t parameter, float value);
 /* Input, output, F0 in Hz, its confidence, and the level of each stem. */
 void rtsep_meters(rtsep *state, float *levels);
+/* How much of each template, if there are any, sounds in the last frame. */
+void rtsep_activations(rtsep *state, float *activations);
 #ifdef __cplusplus
 }
 #endif

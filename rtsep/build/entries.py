@@ -96,12 +96,15 @@ def create(image):
 
 
 @kernel
-def process(state, sound, output, stems, samples):
-    """Un-mix `sound` (samples, channels) into `output`, shaped alike, and `stems` (stems, samples + 1, channels)."""
+def process(state, sound, voice, output, stems, samples):
+    """Un-mix `sound` (samples, channels) into `output`, shaped alike, and `stems` (stems, samples + 1, channels).
+
+    `voice` (samples,) is a singer's microphone, or no address.
+    """
     shape = (samples, state.dry.shape[1])
     room = _floats(stems, (state.moves.shape[1], samples + 1, shape[1]))
-    voice = _floats(sound, (samples, 0))
-    chain.process(state, _floats(sound, shape), voice, _floats(output, shape), room[:, :samples])
+    sung = _floats(voice, (samples, np.int64(_address(voice) != 0)))
+    chain.process(state, _floats(sound, shape), sung, _floats(output, shape), room[:, :samples])
 
 
 @kernel
@@ -122,6 +125,15 @@ def read_meters(state, levels):
 
 
 @kernel
+def read_activations(state, into):
+    """Write the activation of each template in the last frame, in the unit of the magnitude."""
+    activations = state.nmf.activations
+    written = _floats(into, (activations.shape[0],))
+    for r in range(activations.shape[0]):
+        written[r] = activations[r]
+
+
+@kernel
 def portaudio(inputs, outputs, samples, time, flags, state):
     """PortAudio's callback."""
     length = np.int64(samples)
@@ -136,10 +148,11 @@ def portaudio(inputs, outputs, samples, time, flags, state):
 
 HOST = (
     Entry("rtsep_create", create, (pointer,), direct=True),
-    Entry("rtsep_process", process, (chain.State, pointer, pointer, pointer, int64), direct=True),
+    Entry("rtsep_process", process, (chain.State, pointer, pointer, pointer, pointer, int64), direct=True),
     Entry("rtsep_reset", chain.reset, (chain.State,), direct=True),
     Entry("rtsep_set", set_parameter, (chain.State, int64, float32), direct=True),
     Entry("rtsep_meters", read_meters, (chain.State, pointer), direct=True),
+    Entry("rtsep_activations", read_activations, (chain.State, pointer), direct=True),
 )
 
 PORTAUDIO = Entry("rtsep_portaudio", portaudio, (pointer, pointer, ulong, pointer, ulong, callback.State), direct=True)

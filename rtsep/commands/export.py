@@ -19,6 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     host.add_argument("--name", metavar="NAME", help="of the plugin (default: that of the preset, or the mode)")
     host.add_argument("-c", "--channels", type=int, default=2, metavar="N", help="1 or 2 (default)")
     host.add_argument("--stems-out", action="store_true", help="an output for each stem beside that of the mix")
+    host.add_argument("--render", metavar="MODE", help="the mode where a host of CLAP renders (default: as --mode)")
     host.add_argument("--target", default=plugin.NATIVE, metavar="T", help="the machine it is for (default: native, "
                       "this one); others take pip install 'rtsep[export]'")  # fmt: skip
     host.add_argument("--force", action="store_true", help="replace what exists")
@@ -33,6 +34,7 @@ def _export_web(options: argparse.Namespace) -> None:
 
 def _export_plugin(options: argparse.Namespace) -> None:
     settings = settings_of(options)
+    rendering = argparse.Namespace(**{**vars(options), "mode": options.render})
     written = plugin.write(
         options.folder,
         options.name or options.preset or settings.mode,
@@ -41,6 +43,7 @@ def _export_plugin(options: argparse.Namespace) -> None:
         formats=plugin.FORMATS if options.format == "all" else [options.format],
         channels=options.channels,
         stems_out=options.stems_out,
+        rendering=settings_of(rendering) if options.render else None,
         machine=options.target,
         force=options.force,
         told=tell,

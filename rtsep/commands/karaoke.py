@@ -1,9 +1,7 @@
 """`rtsep karaoke`: a song loses its lead, and a singer takes its place."""
 
 import argparse
-import os
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ from ..settings import Settings
 from ..streams import say, tell
 from .options import (
     SCORE_HELP,
+    check_picture,
     chosen,
     engine_options,
     hand_options,
@@ -125,7 +124,7 @@ def karaoke(
     picture : a PNG of both pitches to write at the end
     """
     if picture is not None:
-        _check_picture(Path(picture), force)
+        check_picture(Path(picture), force)
     engine = Engine(settings)
     engine.parameters.update(parameters)
     if record is not None:
@@ -195,18 +194,6 @@ def karaoke(
         say(picture)
     if stream.recorder and stream.recorder.error:
         raise Unavailable(stream.recorder.error)
-
-
-def _check_picture(path: Path, force: bool) -> None:
-    """Refuse what could not be drawn at the end."""
-    if path.suffix.lower() != ".png":
-        raise BadInput(f"the picture {path} would be a PNG file: give it a name that ends in .png.")
-    if os.path.lexists(path) and not force:
-        raise BadInput(f"{path} exists already: choose another name, or add --force to replace it.")
-    if not os.path.isdir(path.parent):
-        raise BadInput(f"the picture {path} cannot be written: there is no folder {path.parent}; make it first.")
-    if find_spec("matplotlib") is None:
-        raise Unavailable("no picture can be drawn without matplotlib: pip install 'rtsep[plot]'.")
 
 
 def _microphone(

@@ -4,11 +4,14 @@ A preset or a session may know more stems than there are; what is typed with --s
 """
 
 import argparse
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, Unavailable
 from ..idle import idle_for_now, refuse_idle
 from ..live.presets import PRESETS, preset
 from ..live.sessions import load_session
@@ -64,6 +67,18 @@ def hand_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--web", action="store_true", help="move it from a page in the browser too")
     parser.add_argument("--lan", action="store_true", help="the same for a phone, by an address that holds a secret")
     parser.add_argument("--port", type=port, default=8765, help="of the page (default: 8765; 0: any)")
+
+
+def check_picture(path: Path, force: bool) -> None:
+    """Refuse what could not be drawn at the end."""
+    if path.suffix.lower() != ".png":
+        raise BadInput(f"the picture {path} would be a PNG file: give it a name that ends in .png.")
+    if os.path.lexists(path) and not force:
+        raise BadInput(f"{path} exists already: choose another name, or add --force to replace it.")
+    if not os.path.isdir(path.parent):
+        raise BadInput(f"the picture {path} cannot be written: there is no folder {path.parent}; make it first.")
+    if find_spec("matplotlib") is None:
+        raise Unavailable("no picture can be drawn without matplotlib: pip install 'rtsep[plot]'.")
 
 
 def positive(text: str) -> float:

@@ -31,6 +31,11 @@ def _shipped_map(port: str) -> dict[str, Any] | None:
     return None if path is None else read(path).unwrap()
 
 
+def shipped_maps() -> list[dict[str, Any]]:
+    """What the controls of controllers do that come with rtsep: what their files say."""
+    return [read(path).unwrap() for path in sorted(_MAPS.glob("*.toml"))]
+
+
 def update_controller(
     port: str, change: Callable[[dict[str, Any] | None], Mapping[str, Any]], *, part: bool = False
 ) -> None:

@@ -156,6 +156,7 @@ class Remote:
             first = (meters.input[0], meters.output[0], meters.f0[0], meters.confidence[0])
             numbers = (*first, stats.load_median, stats.xruns, position, *meters.stems)
             self._frame = np.array(numbers, np.float32).tobytes() + self._spectrum.powers().tobytes()
+            self._frame += self._spectrum.notes().tobytes()
         return self._frame
 
     def _obey(self, text: str, visit: "_Page") -> None:
@@ -216,16 +217,23 @@ class _Spectrum:
 
     def __init__(self, stream: Stream) -> None:
         state, engine = stream.engine.state, stream.engine
-        self._magnitude, self._masks = state.magnitude, state.masks
-        self._scale = page.full_scale(engine)
+        self._magnitude, self._masks, self._activations = state.magnitude, state.masks, state.nmf.activations
+        self._scale = engine.full_scale
         edges = page.band_edges(engine)
         self._first, self._end = edges[:-1], max(edges[-1], edges[-2] + 1)
+        self._bands = page.note_bands(engine)
 
     def powers(self) -> Any:
         """(stems, bands) float32: 1 for a sine of full scale."""
         masks = np.concatenate([self._masks, 1 - self._masks.sum(0, keepdims=True)])
         power = (masks * (self._magnitude / self._scale)) ** 2
         return np.add.reduceat(power[:, : self._end], self._first, axis=1).astype(np.float32)
+
+    def notes(self) -> Any:
+        """(bands,) float32: how strong the templates of pitches sound; (0,) without such."""
+        notes = np.zeros(page.BANDS if len(self._bands) else 0, np.float32)
+        np.maximum.at(notes, self._bands, (self._activations[: len(self._bands)] / self._scale) ** 2)
+        return notes
 
 
 class _Files(StaticFiles):

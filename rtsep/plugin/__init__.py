@@ -1,7 +1,8 @@
 """The engine as a plugin, with no Python in it: CLAP, LV2 and LADSPA, from one library.
 
-The library is the engine's object code, three pages of C that speak for it (`core.h`, `ports.c`, `clap.c`), the images
-of a prepared state for each sample rate, and `tables.h`, made from PARAMETERS, which names all that a host can move.
+The library is the engine's object code, pages of C that speak for it (`core.h`, `ports.c`, `notes.h`, `clap.c`), the
+images of a prepared state for each sample rate, and `tables.h`, made from PARAMETERS, which names all that a host can
+move.
 """
 
 import plistlib
@@ -10,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,7 @@ class Plugin:
     parameters: tuple[tuple[int, Parameter, float], ...]
     seen_by_ladspa: int  # how many of these, from the first on
     images: tuple[header.Image, ...]
+    key_of: tuple[tuple[int, int], ...]  # pitch and part of each template that has a pitch
 
 
 def write(
@@ -53,6 +56,7 @@ def write(
     formats: Collection[str] = FORMATS,
     channels: int = 2,
     stems_out: bool = False,
+    rendering: Settings | None = None,
     machine: str = NATIVE,
     force: bool = False,
     told: Callable[[str], object] = lambda sentence: None,
@@ -64,6 +68,7 @@ def write(
     values : where parameters start, by id; others at their defaults
     channels : 1 or 2
     stems_out : an output for each stem beside that of the mix
+    rendering : what a CLAP plugin works by where a host renders a file, with the same stems; None: by `settings` too
     machine : "native", or a target of `rtsep.build.emit`, which ziglang links
     force : replace what exists
     told : hears of what takes long
@@ -99,7 +104,7 @@ def write(
     try:
         with tempfile.TemporaryDirectory(prefix="rtsep-") as made:
             work = Path(made)
-            plugin, packed = _prepared(name, settings, values, channels, stems_out)
+            plugin, packed = _prepared(name, settings, values, channels, stems_out, rendering)
             (work / "images.bin").write_bytes(packed)
             (work / "tables.h").write_text(header.text(plugin, work / "images.bin"))
             (work / "rtsep.h").write_text(describe.header())
@@ -121,18 +126,26 @@ def _place(name: str, format: str, suffix: str) -> str:
 
 
 def _prepared(
-    name: str, settings: Settings, values: Mapping[str, float | str], channels: int, stems_out: bool
+    name: str,
+    settings: Settings,
+    values: Mapping[str, float | str],
+    channels: int,
+    stems_out: bool,
+    rendering: Settings | None,
 ) -> tuple[Plugin, bytes]:
     """What is told of the plugin, and its images, packed one behind the other."""
     images, packed = [], b""
-    for rate in RATES:
-        engine = Engine(settings)
+    for (offline, by), rate in product(enumerate([settings, rendering] if rendering else [settings]), RATES):
+        engine = Engine(by)
         engine.parameters.update(values)
         engine.prepare(sample_rate=rate, channels=channels)
         image = describe.image(engine.state)
         start, packed = len(packed), packed + _packed(image)
-        images.append(header.Image(rate, len(image), start, len(packed), engine.latency))
-    start_at = engine.parameters.snapshot()
+        images.append(header.Image(rate, offline, len(image), start, len(packed), engine.latency, engine.full_scale))
+    engine = Engine(settings)
+    engine.parameters.update(values)
+    start_at, templates = engine.parameters.snapshot(), settings.templates
+    key_of = zip(templates.pitches, templates.part_of.tolist(), strict=True) if templates and templates.pitches else ()
     rows = [
         (number, info, max(start_at[id], info.low))
         for number, (id, info) in enumerate((id, control.info) for id, control in engine.parameters.items())
@@ -140,7 +153,7 @@ def _prepared(
     ]
     rows.sort(key=lambda row: not _seen_by_ladspa(*row[1:]))  # else as they were
     seen = sum(_seen_by_ladspa(info, start) for _, info, start in rows)
-    return Plugin(name, channels, engine.stems, stems_out, tuple(rows), seen, tuple(images)), packed
+    return Plugin(name, channels, engine.stems, stems_out, tuple(rows), seen, tuple(images), tuple(key_of)), packed
 
 
 def _seen_by_ladspa(info: Parameter, start: float) -> bool:

@@ -1,17 +1,21 @@
 /* CLAP: parameters that move at the very sample, modulation, state, latency, stems on buses of their own, and the
-   melody as notes. */
+   melody and keys as notes. */
 
 #include "clap.h"
 #include "core.h"
+#include "notes.h"
 
-enum { LONGEST_STATE = 64 * 1024, NO_NOTE = -1 };
+enum { LONGEST_STATE = 64 * 1024 };
+
+#define LONGEST_RUN (KEYS ? 256 : UINT32_MAX) /* samples after which keys are looked at */
 
 typedef struct {
     clap_plugin_t plugin;
     const clap_host_t *host;
     Core core;
     double base[PARAMETERS], moved[PARAMETERS]; /* as set, and by how much a modulation moves it */
-    int note; /* of the melody that sounds, a MIDI number, or NO_NOTE */
+    Notes notes;
+    bool offline; /* a file is rendered */
 } Instance;
 
 static Instance *of(const clap_plugin_t *plugin) { return plugin->plugin_data; }
@@ -167,37 +171,36 @@ static bool get_audio(const clap_plugin_t *plugin, uint32_t index, bool input, c
 
 static uint32_t count_notes(const clap_plugin_t *plugin, bool input) {
     (void)plugin;
-    return !input;
+    return input ? 0 : KEYS ? 2 : 1;
 }
 
 static bool get_notes(const clap_plugin_t *plugin, uint32_t index, bool input, clap_note_port_info_t *info) {
     if (index >= count_notes(plugin, input)) return false;
     memset(info, 0, sizeof *info);
+    info->id = index;
     info->supported_dialects = info->preferred_dialect = CLAP_NOTE_DIALECT_CLAP;
-    snprintf(info->name, sizeof info->name, "melody");
+    snprintf(info->name, sizeof info->name, index == MELODY_PORT ? "melody" : "keys");
+    return true;
+}
+
+/* Rendering: another mode may serve, with another latency, which a host asks for when it activates. */
+
+static bool hurries(const clap_plugin_t *plugin) {
+    (void)plugin;
+    return false;
+}
+
+static bool set_render(const clap_plugin_t *plugin, int32_t mode) {
+    Instance *self = of(plugin);
+    bool changes = OFFLINE && self->offline != (mode == CLAP_RENDER_OFFLINE);
+    self->offline = mode == CLAP_RENDER_OFFLINE;
+    if (changes && self->core.state) self->host->request_restart(self->host);
     return true;
 }
 
 static uint32_t latency(const clap_plugin_t *plugin) { return (uint32_t)of(plugin)->core.latency; }
 
 /* Sound */
-
-static void send(const clap_output_events_t *out, uint16_t type, int key, uint32_t time) {
-    clap_event_note_t event = {{sizeof event, time, CLAP_CORE_EVENT_SPACE_ID, type, 0}, -1, 0, 0, (int16_t)key, 0.8};
-    out->try_push(out, &event.header);
-}
-
-/* The melody as notes: another one begins where the pitch has left the last by more than 0.6 semitones. */
-static void tell_note(Instance *self, const clap_output_events_t *out, uint32_t time) {
-    float hertz = self->core.levels[F0];
-    double pitch = hertz > 0 ? 69 + 12 * log2(hertz / 440) : NO_NOTE;
-    if (hertz > 0 && self->note != NO_NOTE && fabs(pitch - self->note) <= 0.6) return;
-    int note = hertz > 0 ? (int)floor(pitch + 0.5) : NO_NOTE;
-    if (note == self->note) return;
-    if (self->note != NO_NOTE) send(out, CLAP_EVENT_NOTE_OFF, self->note, time);
-    if (note != NO_NOTE) send(out, CLAP_EVENT_NOTE_ON, note, time);
-    self->note = note;
-}
 
 static int32_t process(const clap_plugin_t *plugin, const clap_process_t *io) {
     Instance *self = of(plugin);
@@ -215,6 +218,7 @@ static int32_t process(const clap_plugin_t *plugin, const clap_process_t *io) {
             }
             hear(self, event);
         }
+        if (stop - start > LONGEST_RUN) stop = start + LONGEST_RUN;
         const float *in[CHANNELS];
         float *out[CHANNELS], *stems[STEMS * CHANNELS] = {0};
         for (int c = 0; c < CHANNELS; c++) {
@@ -228,7 +232,10 @@ static int32_t process(const clap_plugin_t *plugin, const clap_process_t *io) {
                 stems[s] = io->audio_outputs[bus].data32[channel] + start;
         }
         if (stop > start) core_run(&self->core, in, out, STEMS_OUT ? stems : NULL, stop - start);
-        if (stop > start && io->out_events) tell_note(self, io->out_events, stop - 1);
+        if (stop > start && io->out_events && self->core.state) {
+            tell_melody(&self->notes, &self->core, io->out_events, stop - 1);
+            if (KEYS) tell_keys(&self->notes, &self->core, io->out_events, stop - 1, stop - start);
+        }
         start = stop;
     } while (start < io->frames_count);
     return CLAP_PROCESS_CONTINUE;
@@ -236,8 +243,8 @@ static int32_t process(const clap_plugin_t *plugin, const clap_process_t *io) {
 
 static bool activate(const clap_plugin_t *plugin, double rate, uint32_t least, uint32_t most) {
     (void)least, (void)most;
-    of(plugin)->note = NO_NOTE;
-    return core_start(&of(plugin)->core, rate);
+    notes_reset(&of(plugin)->notes);
+    return core_start(&of(plugin)->core, rate, of(plugin)->offline);
 }
 
 static void deactivate(const clap_plugin_t *plugin) { core_stop(&of(plugin)->core); }
@@ -262,9 +269,11 @@ static const void *get_extension(const clap_plugin_t *plugin, const char *id) {
     static const clap_plugin_note_ports_t notes = {count_notes, get_notes};
     static const clap_plugin_state_t state = {save, load};
     static const clap_plugin_samples_t samples = {latency};
+    static const clap_plugin_render_t render = {hurries, set_render};
     static const struct { const char *id; const void *extension; } known[] = {
         {CLAP_EXT_PARAMS, &params}, {CLAP_EXT_AUDIO_PORTS, &audio}, {CLAP_EXT_NOTE_PORTS, &notes},
-        {CLAP_EXT_STATE, &state},   {CLAP_EXT_LATENCY, &samples},   {CLAP_EXT_TAIL, &samples}};
+        {CLAP_EXT_STATE, &state},   {CLAP_EXT_LATENCY, &samples},   {CLAP_EXT_TAIL, &samples},
+        {CLAP_EXT_RENDER, &render}};
     (void)plugin;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(id, known[i].id)) return known[i].extension;
@@ -292,7 +301,6 @@ static const clap_plugin_t *create(const clap_plugin_factory_t *factory, const c
     self->host = host;
     core_new(&self->core);
     for (int p = 0; p < PARAMETERS; p++) self->base[p] = parameters[p].start;
-    self->note = NO_NOTE;
     self->plugin = (clap_plugin_t){&descriptor, self, yes,     destroy,       activate, deactivate, yes,
                                    nothing,     reset, process, get_extension, nothing};
     return &self->plugin;

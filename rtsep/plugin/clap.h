@@ -190,6 +190,12 @@ typedef struct {
 
 #define CLAP_EXT_LATENCY "clap.latency"
 #define CLAP_EXT_TAIL "clap.tail"
+#define CLAP_EXT_RENDER "clap.render"
+enum { CLAP_RENDER_REALTIME = 0, CLAP_RENDER_OFFLINE = 1 };
+typedef struct {
+    bool (*has_hard_realtime_requirement)(const clap_plugin_t *plugin);
+    bool (*set)(const clap_plugin_t *plugin, int32_t mode);
+} clap_plugin_render_t;
 typedef struct { uint32_t (*get)(const clap_plugin_t *plugin); } clap_plugin_samples_t; /* of both extensions */
 
 #endif

@@ -27,6 +27,8 @@ typedef struct {
     void *memory;   /* the state, within: at a multiple of 64 */
     rtsep *state;   /* NULL until it is started, and at a rate for which there is no image */
     int latency;    /* samples */
+    double rate;
+    float full_scale; /* the magnitude of a sine of full scale */
     double values[PARAMETERS]; /* in the units that a host shows */
     double heard[PARAMETERS];  /* as the engine has them */
     float levels[LEVELS];      /* linear; F0 in Hz */
@@ -57,11 +59,11 @@ static void unpack(const unsigned char *packed, const unsigned char *end, unsign
     }
 }
 
-/* Be ready for sound at `rate` Hz; false if there is no image for it, or no memory. */
-static bool core_start(Core *core, double rate) {
+/* Be ready for sound at `rate` Hz, or, `offline`, to render; false if there is no image for it, or no memory. */
+static bool core_start(Core *core, double rate, bool offline) {
     core_stop(core);
     for (int i = 0; i < IMAGES; i++) {
-        if (images[i].rate != rate) continue;
+        if (images[i].rate != rate || images[i].offline != (OFFLINE && offline)) continue;
         core->memory = calloc(1, images[i].size + 64);
         if (!core->memory) return false;
         unsigned char *state = (unsigned char *)(((uintptr_t)core->memory + 63) & ~(uintptr_t)63);
@@ -69,6 +71,8 @@ static bool core_start(Core *core, double rate) {
         rtsep_create(state);
         core->state = (rtsep *)state;
         core->latency = images[i].latency;
+        core->full_scale = images[i].full_scale;
+        core->rate = rate;
         for (int p = 0; p < PARAMETERS; p++) core->heard[p] = NAN; /* all are told to it */
         return true;
     }
@@ -140,7 +144,7 @@ static void core_run(Core *core, const float *const *in, float *const *out, floa
                 float value = in[c][done + i];
                 core->sound[i * CHANNELS + c] = isfinite(value) ? value : 0;
             }
-        rtsep_process(core->state, core->sound, core->output, core->stems, count);
+        rtsep_process(core->state, core->sound, NULL, core->output, core->stems, count);
         for (int c = 0; c < CHANNELS; c++)
             for (uint32_t i = 0; i < count; i++) out[c][done + i] = core->output[i * CHANNELS + c];
         for (int s = 0; stems && s < STEMS * CHANNELS; s++) {

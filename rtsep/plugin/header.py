@@ -17,18 +17,24 @@ METERS = ("input meter", "output meter", "pitch of the melody", "confidence of t
 
 
 class Image(NamedTuple):
-    """A state that is packed: for which rate, its size in memory, where it lies, and its latency in samples."""
+    """A state that is packed: for which rate, its size in memory, where it lies, and its latency in samples.
+
+    `offline` is 1 for those that a host takes to render.
+    """
 
     rate: int
+    offline: int
     size: int
     start: int
     end: int
     latency: int
+    full_scale: float  # magnitude of a sine of full scale
 
 
 def text(plugin: "Plugin", images: Path) -> str:
     """The content of tables.h."""
-    rates = [f" {image.rate}" for image in plugin.images]
+    rates = [f" {image.rate}" for image in plugin.images if not image.offline]
+    keys = list(dict.fromkeys(plugin.key_of))
     rows = [_row(number, info, start) for number, info, start in plugin.parameters]
     choices = {info.choices for _, info, _ in plugin.parameters if info.choices}
     path = images.as_posix()
@@ -48,6 +54,9 @@ def text(plugin: "Plugin", images: Path) -> str:
 #define LADSPA_PARAMETERS {plugin.seen_by_ladspa}
 #define SILENCE_DB {SILENCE_DB:g}
 #define IMAGES {len(plugin.images)}
+#define OFFLINE {int(any(image.offline for image in plugin.images))}
+#define COMPONENTS {len(plugin.key_of)}
+#define KEYS {len(keys)}
 #define RATES {_text(",".join(rates[:-1]) + " and" + rates[-1])}
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
@@ -70,11 +79,18 @@ static const char *const port_names[] = {_list([name for _, name in ports(plugin
 
 typedef struct {{
     double rate;
+    int offline;
     size_t size, start, end;
     int latency;
+    float full_scale;
 }} Image;
 static const Image images[IMAGES] = {{
 {"".join(f"    {{{', '.join(map(str, image))}}},{chr(10)}" for image in plugin.images)}}};
+
+/* The keys that templates have: a MIDI number, and its part, which is its channel. */
+static const struct {{ int16_t pitch, part; }} keys[KEYS + 1] = {{{_rows(keys)}{{0, 0}}}};
+static const int key_of[COMPONENTS + 1] = {{{"".join(f"{keys.index(key)}, " for key in plugin.key_of)}0}};
+
 #if defined(__APPLE__)
 #define RODATA ".private_extern _rtsep_images\\n.section __TEXT,__const"
 #define SYMBOL "_rtsep_images"
@@ -90,6 +106,10 @@ extern const unsigned char rtsep_images[] __attribute__((visibility("hidden")));
 __asm__(RODATA "\\n.globl " SYMBOL "\\n.balign 64\\n" SYMBOL ":\\n.incbin \\"{path}\\"\\n.text\\n");
 #endif
 """
+
+
+def _rows(rows: Iterable[Iterable[int]]) -> str:
+    return "".join(f"{{{', '.join(map(str, row))}}}, " for row in rows)
 
 
 def title(plugin: "Plugin") -> str:

@@ -21,7 +21,7 @@ static void *begin(double rate) {
     if (!self) return NULL;
     core_new(&self->core);
     memset(self->ports, 0, sizeof self->ports);
-    if (core_start(&self->core, rate)) return self;
+    if (core_start(&self->core, rate, false)) return self;
     free(self);
     return NULL;
 }

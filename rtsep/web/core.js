@@ -31,7 +31,8 @@ export class Core {
     this.call.rtsep_create(this.state);
     this.memory = memory;
     this.array("transposing", 1, BigInt64Array)[0] = BigInt(Boolean(info.transposing));
-    this.places = [this.state, input, output, parts, BigInt(BLOCK)];
+    const voice = info.sings ? input : 0; // what is heard is a singer's microphone too
+    this.places = [this.state, input, voice, output, parts, BigInt(BLOCK)];
     this.input = new Float32Array(memory.buffer, input, BLOCK * channels);
     this.output = new Float32Array(memory.buffer, output, BLOCK * channels);
     this.parts = new Float32Array(memory.buffer, parts, stems * (BLOCK + 1) * channels);
@@ -39,6 +40,7 @@ export class Core {
     this.masks = this.array("masks", (stems - 1) * info.bins);
     this.magnitude = this.array("magnitude", info.bins);
     this.edges = edges(info.bins, info.bin_hz);
+    this.activations = this.array("nmf.activations", info.pitches?.length ?? 0);
   }
 
   /** An array of the state, by its name. */
@@ -80,6 +82,22 @@ export class Core {
     }
     return power;
   }
+
+  /** How strong the templates of pitches sound, in each band; nothing without such. */
+  notes() {
+    const { pitches = [], full_scale } = this.info, power = new Float32Array(pitches.length && BANDS);
+    pitches.forEach((pitch, i) => {
+      const band = bandOf(pitch);
+      power[band] = Math.max(power[band], (this.activations[i] / full_scale) ** 2);
+    });
+    return power;
+  }
+}
+
+/** The band in which a pitch lies. */
+function bandOf(pitch) {
+  const octaves = Math.log2((440 * 2 ** ((pitch - 69) / 12)) / LOWEST_HZ);
+  return Math.min(Math.max(Math.floor((BANDS * octaves) / Math.log2(HIGHEST_HZ / LOWEST_HZ)), 0), BANDS - 1);
 }
 
 /** The first bin of each of BANDS bands that lie evenly in octaves, and where the last ends. */

@@ -44,7 +44,7 @@ export class Drawer {
     this.modes = modeChooser(desk.engine, desk.setMode, "mode-drawer", true);
     box.append(
       make("div", { className: "bar" }, make("h2", {}, "Settings"), close),
-      ...(desk.engine.remote ? [this.look()] : [this.modes.box, this.sound(), this.files(), this.look(), this.midi()]), ...this.parameters(),
+      ...(desk.engine.remote ? [this.look()] : [this.modes.box, this.kits(), this.sound(), this.files(), this.look(), this.midi()]), ...this.parameters(),
       this.part("Start afresh", make("p", { className: "small" }, "All levels and settings go back to where they were at first. Undo brings them back."),
         this.button("Reset everything", desk.reset)),
     );
@@ -59,6 +59,17 @@ export class Drawer {
     const made = make("button", { type: "button", ...look }, text);
     made.onclick = this.desk.act(act);
     return made;
+  }
+
+  // Templates
+
+  kits() {
+    const { desk } = this, { engine } = desk, named = (names) => names.map((name) => desk.looks(name).name.toLowerCase()).join(", ");
+    const of = ({ name, splits, parts }) => (splits === "mix" ? `a ${name}: ${named(parts)}` : `${desk.looks(splits).name.toLowerCase()}: ${named(parts)}`);
+    const choose = make("select", {}, new Option("nothing", ""), ...engine.kits.map((kit) => new Option(of(kit), kit.name)));
+    choose.value = engine.kit;
+    choose.onchange = () => desk.setKit(choose.value);
+    return make("label", { className: "row kits" }, "Split further", choose);
   }
 
   // Devices
@@ -159,16 +170,29 @@ export class Drawer {
         : !midi.access ? "Plug a controller in. Its knobs and faders will move these."
         : midi.ports.length ? `${midi.ports.join(", ")}. To learn a control, choose a fader, press L, and move the control.`
         : "No controller is plugged in.";
-      list.replaceChildren(...midi.ports.flatMap((port) => Object.entries(midi.bindings(port)).map(([control, { id }]) => {
+      list.replaceChildren(...midi.ports.flatMap((port) => [this.controller(port), ...midi.surface(port).links.map(({ table: { control }, info: { id } }) => {
         const name = desk.nameOf(id), forget = make("button", { className: "plain", type: "button" }, "Forget");
         forget.setAttribute("aria-label", `Forget ${control}, which moves ${name}`);
         forget.onclick = () => desk.forget([id], name);
         return make("li", {}, make("span", { className: "figures" }, control), make("span", {}, name), forget);
-      })));
+      })]));
+      read.hidden = !midi.ports.length;
     };
+    const file = make("input", { type: "file", accept: ".toml", hidden: true });
+    file.onchange = desk.act(async () => desk.say(`${midi.read(await file.files[0].text())} does what the file says.`));
+    const read = this.button("Open a controller file", () => file.click());
     for (const kind of ["ports", "bindings"]) midi.addEventListener(kind, show);
     show();
-    return (this.midiPart = this.part("MIDI knobs", told, connect, list));
+    return (this.midiPart = this.part("MIDI knobs", told, connect, list, read, file));
+  }
+
+  /** A controller by itself: its file, and whether its lights follow. */
+  controller(port) {
+    const { midi } = this.desk, lights = make("input", { type: "checkbox", checked: midi.surface(port).document.feedback });
+    lights.onchange = () => midi.feedBack(port, lights.checked);
+    const write = this.button("Save to file", () => download(new Blob([midi.file(port)], { type: "application/toml" }), `${port}.toml`), { className: "plain" });
+    write.setAttribute("aria-label", `Save to file: ${port}`);
+    return make("li", { className: "controller" }, make("label", { className: "row check" }, lights, `Lights of ${port} follow`), write);
   }
 
   // Parameters

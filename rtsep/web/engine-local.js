@@ -6,17 +6,19 @@ import { decibels, held } from "./fader.js";
 const FADE_S = 0.03; // from one engine to the next when the mode changes
 const PEAKS = 2000; // in the overview of a song
 const KEY = "key.semitones"; // while it is 0 nothing waits for the change of key
+const SUNG = /^(microphone\.|limiter|output\.mute$)/; // what the singer's own engine obeys
 const RATES = [44100, 48000]; // for which there are images; any other device is resampled by the browser
 
 export default class LocalEngine extends EventTarget {
-  /** Get ready; `base` is the address of the folder. Nothing sounds and nobody is asked for anything yet. */
-  static async load(base = new URL(".", import.meta.url).href) {
+  /** Get ready, with a `kit` of templates or none. Nothing sounds and nobody is asked for anything yet. */
+  static async load({ base = new URL(".", import.meta.url).href, kit = "" } = {}) {
     const engine = new LocalEngine();
     engine.base = base;
-    engine.about = await (await fetched(base + "parameters.json")).json();
+    engine.plain = await (await fetched(base + "parameters.json")).json();
+    engine.kit = engine.plain.kits.some(({ name }) => name === kit) ? kit : "";
+    engine.about = { ...engine.plain, ...(engine.kit ? await (await fetched(`${base}${kit}.json`)).json() : {}) };
     engine.parameters = engine.about.parameters;
     engine.values = {};
-    engine.voiceDb = -Infinity;
     engine.buffer = "interactive";
     engine.useDefaults("balanced");
     return engine;
@@ -24,6 +26,7 @@ export default class LocalEngine extends EventTarget {
 
   get stems() { return this.about.stems; }
   get groups() { return this.about.groups; }
+  get kits() { return this.about.kits; }
   get modes() { return this.about.modes; }
   get presets() { return this.about.presets; }
   get songs() { return this.about.songs.map(({ name, file }) => ({ name, url: this.base + file })); }
@@ -38,7 +41,9 @@ export default class LocalEngine extends EventTarget {
     const taken = held(parameter, value);
     if (taken === this.values[id]) return;
     this.values[id] = taken;
-    this.node?.port.postMessage({ set: [parameter.number, this.target(parameter)] });
+    const set = [parameter.number, this.target(parameter)];
+    this.node?.port.postMessage({ set });
+    if (SUNG.test(id)) this.singer?.node.port.postMessage({ set });
     this.tell("change", { id, value: taken });
     if (id === KEY && taken && this.node && !this.info.transposing)
       this.connect(this.channels).catch(({ message }) => this.tell("error", { message }));
@@ -49,8 +54,8 @@ export default class LocalEngine extends EventTarget {
     return unit === "dB" ? 10 ** (this.values[id] / 20) : this.values[id];
   }
 
-  targets() {
-    return this.parameters.map((parameter) => [parameter.number, this.target(parameter)]);
+  targets(wanted = () => true) {
+    return this.parameters.filter(wanted).map((parameter) => [parameter.number, this.target(parameter)]);
   }
 
   /** Where a mode starts; what was moved by hand stays. */
@@ -250,38 +255,32 @@ export default class LocalEngine extends EventTarget {
   /** Hear a singer at the microphone from now on, or no more: each "sung" tells { at, hz, level }, `at` in the song. */
   async hearSinger(on) {
     this.singer?.stream.getTracks().forEach((track) => track.stop());
-    for (const part of ["feed", "node", "voice"]) this.singer?.[part].disconnect();
+    for (const part of ["feed", "node"]) this.singer?.[part].disconnect();
     this.singer?.node.port.postMessage({ end: true });
     this.singer = null;
     if (!on) return;
     await this.start();
     const { context } = this, stream = await heard({ kind: "microphone" });
-    const info = this.about.images.find((image) => image.mode === "live" && image.sample_rate === context.sampleRate && image.channels === 1);
+    // An engine of its own follows the singer, whose stems are silent: what is heard is the microphone alone.
+    const { images, parameters, stems, words } = this.plain;
+    const info = images.find((image) => image.mode === "live" && image.sample_rate === context.sampleRate && image.channels === 1);
+    const silent = parameters.filter(({ id }) => id === "masks" || stems.some((stem) => id === `${stem}.gain_db`));
     const node = new AudioWorkletNode(context, "rtsep", {
       outputChannelCount: [1],
       processorOptions: {
-        code: this.code, image: await this.file(info.file), values: [[this.parameters.find(({ id }) => id === "masks").number, 0]],
-        info: { ...info, stems: this.stems.length, words: this.about.words },
+        code: this.code, image: await this.file(info.file), info: { ...info, stems: stems.length, words, sings: true },
+        values: [...this.targets(({ id }) => SUNG.test(id)), ...silent.map(({ number }) => [number, 0])],
       },
     });
-    const feed = context.createMediaStreamSource(stream), voice = new GainNode(context, { gain: 10 ** (this.voiceDb / 20) });
-    feed.connect(node).connect(new GainNode(context, { gain: 0 })).connect(context.destination); // or nobody would ask it
-    feed.connect(voice).connect(context.destination);
+    const feed = context.createMediaStreamSource(stream);
+    feed.connect(node).connect(context.destination);
     node.port.onmessage = ({ data: { levels, at } }) => {
       // What was sung then was sung to what was heard then.
       const ago = context.currentTime - at + info.melody_late_s, { engine_ms, base_ms, output_ms } = this.latency;
       const echo = (engine_ms + base_ms + output_ms) / 1000 + (stream.getAudioTracks()[0]?.getSettings().latency ?? 0);
       if (this.song && this.playing) this.tell("sung", { at: this.position - ago - echo, hz: levels[2], level: decibels(levels[0]) });
     };
-    this.singer = { stream, feed, node, voice };
-  }
-
-  /** How loud the singer is heard, dB; through loudspeakers that howls. */
-  get voice() { return this.voiceDb; }
-
-  set voice(db) {
-    this.voiceDb = db;
-    this.singer?.voice.gain.setTargetAtTime(10 ** (db / 20), this.context.currentTime, FADE_S);
+    this.singer = { stream, feed, node };
   }
 
   // What is behind it
@@ -309,7 +308,7 @@ export default class LocalEngine extends EventTarget {
     const image = await this.file(info.file);
     if (mode !== this.mode) return; // changed again meanwhile
     const transposing = Boolean(this.values[KEY]), latency = info.latency + (transposing ? info.key_latency : 0);
-    this.info = { ...info, transposing, latency, stem_latency: info.latency, stems: this.stems.length, words: this.about.words };
+    this.info = { ...info, transposing, latency, stem_latency: info.latency, stems: this.stems.length, words: this.about.words, pitches: this.about.pitches };
     [this.image, this.channels] = [image, channels];
     const node = new AudioWorkletNode(context, "rtsep", {
       outputChannelCount: [channels],
@@ -327,7 +326,7 @@ export default class LocalEngine extends EventTarget {
     if (before[0]) retire(...before, context);
   }
 
-  hear({ levels, bands, load, late, recorded }) {
+  hear({ levels, bands, notes, load, late, recorded }) {
     if (recorded) {
       this.recorded?.push(...recorded);
       return;
@@ -335,7 +334,7 @@ export default class LocalEngine extends EventTarget {
     this.load = this.load === undefined ? load : this.load + 0.05 * (load - this.load); // of about half a second
     const stems = levels.slice(4).map(decibels);
     this.tell("frame", {
-      input: decibels(levels[0]), output: decibels(levels[1]), f0: levels[2], confidence: levels[3], stems, bands,
+      input: decibels(levels[0]), output: decibels(levels[1]), f0: levels[2], confidence: levels[3], stems, bands, notes,
       load: this.load, late, position: this.position,
     });
   }

@@ -1,5 +1,6 @@
 // The engine of `rtsep live --web`: what the page shows and moves, at the other end of a websocket.
 
+import { BANDS } from "./core.js";
 import { decibels, held, plain, revived } from "./fader.js";
 
 const NUMBERS = 7; // of a frame, before the levels of the stems: see Remote._heard in rtsep/live/remote.py
@@ -7,7 +8,7 @@ const AGAIN_MS = 1000;
 
 export default class RemoteEngine extends EventTarget {
   /** Get ready; `base` is the address of the page, which carries the token behind its #. */
-  static async load(base = new URL(".", location.href).href) {
+  static async load({ base = new URL(".", location.href).href } = {}) {
     const engine = new RemoteEngine();
     engine.base = base;
     engine.about = await engine.ask();
@@ -123,7 +124,7 @@ export default class RemoteEngine extends EventTarget {
     this.heard = position;
     this.tell("frame", {
       input: decibels(input), output: decibels(output), f0, confidence, stems: [...numbers.slice(NUMBERS, end)].map(decibels),
-      bands: numbers.slice(end), load, late, position,
+      bands: numbers.slice(end, end + this.stems.length * BANDS), notes: numbers.slice(end + this.stems.length * BANDS), load, late, position,
     });
   }
 

@@ -25,7 +25,7 @@ export function toValue(parameter, position) {
   if (at === 0) return -Infinity;
   const value = at <= unity(parameter) ? BOTTOM_DB * (1 - at / unity(parameter))
     : ((at - unity(parameter)) / (1 - unity(parameter))) * high;
-  return Math.round(10 * value) / 10 || 0;
+  return Math.round(1e9 * value) / 1e9 || 0; // -15, and not -15.000000000000007
 }
 
 /** What a parameter takes when it is set to `value`: within its range, and silence at the bottom of a fader. */
@@ -41,8 +41,8 @@ export const revived = (value) => (value === "-inf" ? -Infinity : value);
 /** A level, linear, in decibels. */
 export const decibels = (level) => (level > 0 ? 20 * Math.log10(level) : -Infinity);
 
-/** 0 dB holds the hand a little. */
-export const detent = (value) => (Math.abs(value) <= DETENT_DB ? 0 : value);
+/** A level as a hand sets it: in tenths, and 0 dB holds it a little. */
+export const detent = (value) => (Math.abs(value) <= DETENT_DB ? 0 : Math.round(10 * value) / 10);
 
 /** A value as a person reads it. */
 export function format({ choices, unit }, value) {

@@ -8,8 +8,8 @@ import { fresh } from "./waveform.js";
 const AHEAD_S = 4, PAST_S = 2; // the present is a third from the left
 const COMET_S = 1.2, ROWS = 14; // semitones that are seen at least
 const GUIDE = "melody.gain_db", DUCK = "melody.duck", GUIDE_DB = -18;
+const VOICE = "microphone.gain_db", ROOM = "microphone.reverb_db";
 const LEAP = 0.7, BREAK_S = 0.08, SHORT_S = 0.1; // semitones to another note; a gap within one; what is no note
-const VOICE = { id: "voice", unit: "dB", low: -80, high: 6, default: -Infinity };
 
 /** What a track of pitches sings: { from, to, pitch }, in s and semitones. */
 export function notesOf(hz) {
@@ -37,23 +37,22 @@ export class Karaoke {
   /** `desk` is the view: engine, history, act, say, fail, changed. */
   constructor(canvas, box, desk) {
     Object.assign(this, { canvas, box, desk, on: false, queue: [] });
-    const { engine, history } = desk, parameter = engine.parameters.find(({ id }) => id === GUIDE);
-    this.guide = fader(parameter, "Guide", "how loud the song's own voice stays", desk.fail, () => engine.get(GUIDE),
-      (value) => history.set({ [GUIDE]: value }));
-    this.voice = fader(VOICE, "My voice", "for headphones: through loudspeakers it howls", desk.fail, () => engine.voice, (value) => {
-      engine.voice = value;
-      this.voice.show();
-    });
+    const { engine } = desk;
+    this.faders = {
+      [GUIDE]: fader(desk, GUIDE, "Guide", "how loud the song's own voice stays"),
+      [VOICE]: fader(desk, VOICE, "My voice", "for headphones: through loudspeakers it howls"),
+      [ROOM]: fader(desk, ROOM, "Room", "how much of a small room is around my voice"),
+    };
     this.duck = make("input", { type: "checkbox", checked: true });
     this.score = make("output", { className: "score figures" });
     this.next = make("p", { className: "small" });
     box.append(
-      make("div", { className: "sung" }, this.score, this.next), this.guide.row, this.voice.row,
+      make("div", { className: "sung" }, this.score, this.next), ...Object.values(this.faders).map(({ row }) => row),
       make("label", { className: "row check" }, this.duck, "The guide rests while I am on pitch"),
     );
     engine.addEventListener("sung", ({ detail }) => this.hear(detail));
     engine.addEventListener("frame", ({ detail }) => this.on && this.catchUp(detail));
-    engine.addEventListener("change", ({ detail }) => detail.id === GUIDE && this.guide.show());
+    engine.addEventListener("change", ({ detail }) => this.faders[detail.id]?.show());
     engine.addEventListener("ended", () => this.on && this.end());
   }
 
@@ -73,8 +72,7 @@ export class Karaoke {
     }
     this.canvas.hidden = this.box.hidden = !on;
     this.desk.changed(on);
-    this.guide.show();
-    this.voice.show();
+    for (const each of Object.values(this.faders)) each.show();
   }
 
   /** What the session is to keep meanwhile: the level that the voice had before it became the guide. */
@@ -217,8 +215,9 @@ export class Karaoke {
 }
 
 /** A level with its name and what it does: { row, show }. */
-function fader(parameter, name, hint, fail, get, set) {
-  const { input, reading, show } = level(parameter, name, get, set, fail);
+function fader({ engine, history, fail }, id, name, hint) {
+  const parameter = engine.parameters.find((each) => each.id === id);
+  const { input, reading, show } = level(parameter, name, () => engine.get(id), (value) => history.set({ [id]: value }), fail);
   return { row: make("div", { className: "setting" }, make("b", {}, name), reading, input, make("p", { className: "small" }, hint)), show };
 }
 

@@ -1,49 +1,45 @@
-// MIDI controllers through the browser. A control is learned by moving it; it does nothing until it stands where the
-// value is (pick-up), so that no level leaps. What was learned is kept for each controller.
+// MIDI controllers through the browser: each is bound as its own file says, which this browser keeps, else as the map
+// that comes with rtsep for it, else like any controller.
 
-import { load, save } from "./store.js";
+import { Learner } from "./midi-learn.js";
+import { Parser, textOf } from "./messages.js";
+import { controllerFromToml, controllerToToml, load, save } from "./store.js";
+import { Link } from "./takeover.js";
 
-const NEAR = 2 / 127; // of the way: the control is where the value is
-const RESTS_MS = 400; // after which a control that was moved for learning has shown what it is
-const HAND_MS = 500; // nothing heard for so long: the hand is off
-const FEW = 3, MOVED = 6; // messages and steps of 127, less of which worn contacts do by themselves
+const FEEDBACK_MS = 20, POLL_MS = 50;
 const SOUNDS_OFF = 120; // the only channel mode message that does something: others come by themselves
 
-// Steps of relative encoders, by the values that they send; as in Ableton Live's manual.
-const CODINGS = {
-  "twos-complement": (value) => (value <= 64 ? value : value - 128),
-  offset: (value) => value - 64,
-  signed: (value) => (value <= 64 ? value : 64 - value),
-};
+/** Whether one message can move both. */
+const overlap = (a, b) => a.control === b.control && (a.channel ?? b.channel) === (b.channel ?? a.channel);
 
-// What is printed on three controllers, as in rtsep/live/maps; on any other, controls 1 to 8 are the faders and 16 to
-// 23 their mutes. A row: the kind of control, and its numbers in the order of the strips.
-const ROWS = ["percussive", "melody", "harmony", "residual", "harmonic", "accompaniment", "microphone", "output"];
-const MAPS = {
-  nanoKONTROL2: { gain_db: ["cc", 0, 1, 2, 3, 4, 5, 6, 7], mute: ["button", 48, 49, 50, 51, 52, 53, 54, 55], solo: ["button", 32, 33, 34, 35, 36, 37] },
-  "MIDI Mix": { gain_db: ["cc", 19, 23, 27, 31, 49, 53, 57, 62], mute: ["note", 1, 4, 7, 10, 13, 16, 19, 22], solo: ["note", 2, 5, 8, 11, 14, 17] },
-  "Launch Control XL": { gain_db: ["cc", 77, 78, 79, 80, 81, 82, 83, 84], mute: ["note", 41, 42, 43, 44, 57, 58, 59, 60], solo: ["note", 73, 74, 75, 76, 89, 90] },
-};
-const ANY = { gain_db: ["cc", 1, 2, 3, 4, 5, 6, 7, 8], mute: ["button", 16, 17, 18, 19, 20, 21, 22, 23] };
-
-function printed(port, exists) {
-  const known = Object.keys(MAPS).find((name) => port.toLowerCase().includes(name.toLowerCase()));
-  const bindings = {};
-  for (const [part, [how, ...numbers]] of Object.entries(known ? MAPS[known] : ANY)) {
-    numbers.forEach((number, row) => {
-      const id = `${ROWS[row]}.${part}`;
-      if (exists(id)) bindings[`${how === "note" ? "note" : "cc"} ${number}`] = { id, kind: how === "cc" ? "absolute" : "toggle" };
-    });
+/** One controller: its bindings, and what they know of its controls. */
+class Surface {
+  constructor(name, document, parameters) {
+    Object.assign(this, { name, parameters, parser: new Parser(), channel: 1, links: [] });
+    this.workWith(document);
   }
-  return bindings;
+
+  /** Do what `document` says; bindings that were there before know what they knew. */
+  workWith(document) {
+    const before = this.links.slice();
+    this.document = document;
+    this.links = document.binding.filter(({ parameter }) => this.parameters.find(parameter)).map((table) => {
+      const at = before.findIndex((link) => JSON.stringify(link.table) === JSON.stringify(table));
+      return at < 0 ? new Link(table, this.parameters) : before.splice(at, 1)[0];
+    });
+    this.refresh();
+  }
+
+  refresh() {
+    for (const link of this.links) link.shown = null;
+  }
 }
 
 export class Midi extends EventTarget {
-  /** `desk`: exists(id), position(id), move(id, position), toggle(id), isSwitch(id), silence(), program(number). */
-  constructor(desk) {
+  /** `desk`: find(id), get(id), set(id, value), silence(), program(number), undoable(what, back); `maps` come along. */
+  constructor(desk, { controllers, any_controller }) {
     super();
-    Object.assign(this, { desk, learning: null, ports: [], last: new Map(), ghosts: new Map() });
-    this.bound = load("controllers", {}); // port: control: { id, kind }
+    Object.assign(this, { desk, maps: controllers, any: any_controller, learner: null, ports: [], surfaces: new Map(), outputs: new Map() });
   }
 
   get works() { return Boolean(navigator.requestMIDIAccess); }
@@ -59,168 +55,143 @@ export class Midi extends EventTarget {
     }
     this.access.onstatechange = () => this.listen();
     this.listen();
+    setInterval(() => this.answer(performance.now()), FEEDBACK_MS);
   }
 
   listen() {
-    const inputs = [...this.access.inputs.values()].filter(({ state }) => state === "connected");
-    for (const input of inputs) input.onmidimessage = ({ data }) => this.hear(input.name, data);
+    const there = (ports) => [...ports.values()].filter(({ state }) => state === "connected");
+    const inputs = there(this.access.inputs), before = this.outputs;
+    for (const input of inputs) input.onmidimessage = ({ data }) => this.hear(input.name, data, performance.now());
     this.ports = inputs.map(({ name }) => name);
+    this.outputs = new Map(there(this.access.outputs).map((output) => [output.name, output]));
+    for (const name of this.ports) if (!before.has(name)) this.surface(name).refresh(); // it is told everything again
     this.tell("ports");
   }
 
   // What controls do
 
-  /** The bindings of a port: what is printed on it, and what was learned in its place. */
-  bindings(port) {
-    const own = this.bound[port] ?? {}, all = printed(port, this.desk.exists);
-    const learned = new Set(Object.values(own).map((each) => each?.id));
-    for (const [control, { id }] of Object.entries(all)) if (learned.has(id)) delete all[control];
-    for (const [control, binding] of Object.entries(own)) {
-      if (binding) all[control] = binding;
-      else delete all[control]; // forgotten by hand
-    }
-    return all;
+  surface(port) {
+    if (!this.surfaces.has(port)) this.surfaces.set(port, new Surface(port, this.kept[port] ?? this.printed(port), this.desk));
+    return this.surfaces.get(port);
+  }
+
+  get kept() { return load("controllers", {}); }
+
+  /** What is printed on a controller. */
+  printed(port) {
+    const fits = (part) => port.toLowerCase().includes(part.toLowerCase());
+    const { binding, feedback = false } = this.maps.find(({ ports }) => ports.some(fits)) ?? this.any;
+    return { feedback, binding };
   }
 
   /** The name of the control that moves a parameter, of the controllers that are there. */
   controlOf(id) {
-    for (const port of this.ports)
-      for (const [control, binding] of Object.entries(this.bindings(port))) if (binding.id === id) return control;
-    return "";
+    return this.ports.flatMap((port) => this.surface(port).document.binding).find(({ parameter }) => parameter === id)?.control ?? "";
   }
 
-  /** Forget what moves the parameters `ids`; a function that brings it back, or nothing if nothing did. */
-  forget(ids) {
-    const before = structuredClone(this.bound);
-    let count = 0;
-    for (const port of new Set([...this.ports, ...Object.keys(this.bound)])) {
-      for (const [control, { id }] of Object.entries(this.bindings(port))) {
-        if (!ids.includes(id)) continue;
-        (this.bound[port] ??= {})[control] = null;
-        count++;
-      }
-    }
-    if (!count) return null;
-    this.keep();
-    return () => {
-      this.bound = before;
-      this.keep();
-    };
+  /** Change what controllers do, each by `change`, and keep it; what was done, in words, can be undone. */
+  change(what, ports, change) {
+    const before = new Map(ports.map((port) => [port, this.surface(port).document]));
+    for (const port of ports) this.put(port, change(this.surface(port).document));
+    this.desk.undoable(what, () => before.forEach((document, port) => this.put(port, document)));
   }
 
-  keep() {
-    save("controllers", this.bound);
-    this.ghosts.clear();
+  put(port, document) {
+    this.surface(port).workWith(document);
+    save("controllers", { ...this.kept, [port]: document });
     this.tell("bindings");
   }
 
+  /** Forget what moves the parameters `ids`, `what` in words; whether anything did. */
+  forget(what, ids) {
+    const moves = ({ parameter }) => ids.includes(parameter);
+    const ports = this.ports.filter((port) => this.surface(port).document.binding.some(moves));
+    const without = (document) => ({ ...document, binding: document.binding.filter((each) => !moves(each)) });
+    if (ports.length) this.change(`what moves ${what}`, ports, without);
+    return ports.length > 0;
+  }
+
+  /** Whether values go back to a controller, for its lights and motors. */
+  feedBack(port, on) {
+    this.change(`the lights of ${port}`, [port], (document) => ({ ...document, feedback: on }));
+  }
+
+  /** What a controller does, as a file of `rtsep midi`. */
+  file(port) {
+    return controllerToToml({ ports: [port], ...this.surface(port).document });
+  }
+
+  /** Do what a file of `rtsep midi` says, with the controller that it is for; its name. */
+  read(content) {
+    const { ports, ...document } = controllerFromToml(content);
+    const port = this.ports.find((each) => ports?.some((part) => each.toLowerCase().includes(part.toLowerCase()))) ?? this.ports[0];
+    if (!port) throw new Error("No controller is plugged in. Plug in the one that the file is for.");
+    this.change(`what ${port} does`, [port], () => document);
+    return port;
+  }
+
+  get ghosts() {
+    const links = this.ports.flatMap((port) => this.surface(port).links);
+    return new Map(links.map((link) => [link.info.id, link.ghost]).filter(([, place]) => place !== null));
+  }
+
+  // Learning
+
+  /** The parameter for which a control is being learned. */
+  get learning() { return this.learner?.parameter.id ?? null; }
+
   learn(id) {
-    this.learning = { id, heard: new Map() };
+    this.learner = new Learner(this.desk.find(id));
+    clearInterval(this.polling);
+    this.polling = setInterval(() => this.conclude(performance.now()), POLL_MS);
     this.tell("learning");
   }
 
   cancel() {
-    if (!this.learning) return false;
-    clearTimeout(this.learning.timer);
-    this.learning = null;
-    this.tell("learning");
-    return true;
+    const learned = Boolean(this.learner);
+    clearInterval(this.polling);
+    this.learner = null;
+    if (learned) this.tell("learning");
+    return learned;
   }
 
-  // What is heard
+  conclude(now) {
+    const found = this.learner?.poll(now);
+    if (!found) return;
+    const { port, binding } = found, instead = (document) => ({ ...document, binding: [...document.binding.filter((each) => !overlap(each, binding)), binding] });
+    this.cancel();
+    this.change(`the control of ${binding.parameter}`, [port], instead);
+    this.tell("learned", { id: binding.parameter, control: binding.control, port });
+  }
 
-  hear(port, [status, number = 0, value = 0]) {
-    const kind = status & 0xf0;
-    if (kind === 0xc0) return this.desk.program(number + 1);
-    if (kind === 0xb0 && number >= SOUNDS_OFF) return number === SOUNDS_OFF ? this.desk.silence() : undefined;
-    let control = "", at = value / 127;
-    if (kind === 0xb0) control = `cc ${number}`;
-    else if (kind === 0x90 || kind === 0x80) {
-      control = `note ${number}`;
-      if (kind === 0x80) at = value = 0;
-    } else if (kind === 0xe0) {
-      control = "bend";
-      at = (number + 128 * value) / 16383;
-      value = Math.round(127 * at);
-    } else return undefined;
-    this.activity = `${control} ${value}`;
+  // What is heard and answered
+
+  hear(port, data, now) {
+    const surface = this.surface(port), message = surface.parser.hear(data, now);
+    if (!message) return;
+    surface.channel = message.channel;
+    this.activity = `${textOf(message)} ${message.value}`;
     this.tell("activity");
-    if (this.learning) return this.study(port, control, value);
-    const key = `${port}\n${control}`, binding = this.bindings(port)[control];
-    if (!binding || !this.desk.exists(binding.id)) return undefined;
-    if (binding.kind === "toggle") {
-      if (value > 0 && !(this.last.get(key) > 0)) this.desk.toggle(binding.id);
-      this.last.set(key, value);
-    } else if (binding.kind in CODINGS) this.turn(binding, value);
-    else this.move(key, binding.id, at);
-    return undefined;
-  }
-
-  turn({ id, kind }, value) {
-    this.desk.move(id, Math.min(Math.max(this.desk.position(id) + CODINGS[kind](value) / 127, 0), 1));
-  }
-
-  move(key, id, at) {
-    const now = performance.now(), held = this.desk.position(id), before = this.last.get(key);
-    const caught = before?.caught && (Math.abs(before.gave - held) < NEAR / 4 || now - before.when < HAND_MS);
-    const passes = before && (before.at - held) * (at - held) <= 0;
-    if (caught || passes || Math.abs(at - held) <= NEAR) {
-      this.desk.move(id, at);
-      this.last.set(key, { at, when: now, caught: true, gave: this.desk.position(id) });
-      this.ghosts.delete(id);
-    } else {
-      this.last.set(key, { at, when: now, caught: false });
-      this.ghosts.set(id, at);
-    }
-    this.tell("ghosts");
-  }
-
-  /** While learning: whichever control has moved most, once it rests. */
-  study(port, control, value) {
-    const { heard } = this.learning, key = `${port}\n${control}`;
-    if (!heard.has(key)) heard.set(key, []);
-    heard.get(key).push(value);
-    clearTimeout(this.learning.timer);
-    this.learning.timer = setTimeout(() => this.conclude(), RESTS_MS);
-    this.tell("learning");
-  }
-
-  conclude() {
-    const { id, heard } = this.learning, tracks = [...heard].sort((a, b) => b[1].length - a[1].length);
-    for (const [key, values] of tracks) {
-      const [port, control] = key.split("\n"), kind = judge(control, values, this.desk.isSwitch(id));
-      if (!kind) continue;
-      const own = (this.bound[port] ??= {});
-      for (const [other, binding] of Object.entries(own)) if (binding?.id === id) delete own[other];
-      own[control] = { id, kind };
-      this.learning = null;
-      this.last.delete(key);
-      this.keep();
-      this.tell("learned", { id, control, port });
+    if (message.kind === "program") this.desk.program(message.value + 1, message.number);
+    else if (message.kind === "mode") message.number === SOUNDS_OFF && this.desk.silence();
+    else if (this.learner) {
+      this.learner.hear(port, message, now);
       this.tell("learning");
-      return;
+    } else {
+      for (const link of surface.links) if (link.hears(message)) link.receive(message, now);
+      this.tell("ghosts");
+    }
+  }
+
+  answer(now) {
+    for (const port of this.ports) {
+      const surface = this.surface(port), output = this.outputs.get(port);
+      if (!output || !surface.document.feedback) continue;
+      for (const link of surface.links) for (const message of link.feedback(now, surface.channel)) output.send(message);
     }
   }
 
   tell(kind, detail) {
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
-}
-
-/** What kind of control has sent these values; nothing if it must be moved further. */
-function judge(control, values, isSwitch) {
-  if (control.startsWith("note")) return values.some(Boolean) ? "toggle" : "";
-  const different = new Set(values), most = Math.max(...values), least = Math.min(...values);
-  if (control.startsWith("cc")) {
-    if ([...different].every((value) => value === 0 || value === 127)) return most ? "toggle" : "";
-    // An encoder repeats a value where a fader moves on.
-    if (values.length >= FEW && different.size <= 2) {
-      const steps = [...different].sort((a, b) => a - b).join();
-      if (["1", "127", "1,127"].includes(steps)) return "twos-complement";
-      if (["63", "65", "63,65"].includes(steps)) return "offset";
-      if (steps === "1,65") return "signed";
-    }
-  }
-  if (values.length < FEW || most - least < MOVED) return "";
-  return isSwitch && different.size <= 2 ? "toggle" : "absolute";
 }

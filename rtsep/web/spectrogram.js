@@ -12,6 +12,7 @@ const TILT_DB = 1.5; // an octave: music falls with pitch, and its treble would 
 const RISE_DB = 0.6, SINK_DB = 0.02; // a column: how the brightest follows the sound
 const CONTRAST = 2.1, MAGMA_CONTRAST = 1.5; // of brightness: what is loud stands out of what is there
 const SHORTEST = 4; // columns of a melody: what is shorter was a guess
+const NOTES_DB = 12; // by which a note, all its bins together, lies above its strongest
 const QUIETEST_DB = -62; // the brightest of a picture is at least this, or silence would be a snowstorm
 
 const NAMES = ["C", "C\u266F", "D", "D\u266F", "E", "F", "F\u266F", "G", "G\u266F", "A", "A\u266F", "B"];
@@ -40,6 +41,7 @@ export class Spectrogram {
     this.colors = stems.map(({ color }) => rgb(color));
     this.powers = new Float32Array(COLUMNS * stems.length * BANDS);
     this.gains = new Float32Array(COLUMNS * stems.length);
+    this.notes = new Float32Array(COLUMNS * BANDS); // of templates that have pitches
     this.pitch = new Float32Array(COLUMNS);
     this.labels = new Array(COLUMNS).fill(null);
     this.tops = new Float32Array(COLUMNS);
@@ -55,19 +57,23 @@ export class Spectrogram {
     this.pen.fillStyle = "#000";
     this.pen.fillRect(0, 0, COLUMNS, BANDS);
     this.powers.fill(0);
+    this.notes.fill(0);
     this.pitch.fill(0);
     this.labels.fill(null);
     this.now.fill(0);
     Object.assign(this, { count: 0, top: -30, run: 0, held: null, named: null, every: 25, last: 0, dirty: true });
   }
 
-  /** One column: the power of each stem in each band, the gains that are heard (linear), the pitch of the melody. */
-  add(bands, gains, f0, confidence) {
+  /** One column: the power of each stem in each band, the gains that are heard (linear), the pitch of the melody, and
+      the `notes` of templates in each band, if there are any. */
+  add(bands, gains, f0, confidence, notes) {
     const at = this.count % COLUMNS, { length } = this.stems, now = performance.now();
     if (this.last) this.every += 0.05 * (Math.min(now - this.last, 200) - this.every);
     this.last = now;
     this.powers.set(bands.subarray ? bands.subarray(0, length * BANDS) : bands, at * length * BANDS);
     this.gains.set(gains, at * length);
+    this.notes.fill(0, at * BANDS, (at + 1) * BANDS);
+    this.notes.set(notes, at * BANDS);
     let most = 0;
     for (let b = 0; b < BANDS; b++) {
       let sum = 0;
@@ -105,28 +111,35 @@ export class Spectrogram {
     this.dirty = true;
   }
 
+  /** The powers that are shown of a column in a band: of each stem, or of the notes. */
+  shown(at, band) {
+    const { view, stems } = this;
+    if (view === "notes") return [this.notes[at * BANDS + band]];
+    return stems.map((_, s) => {
+      const row = at * stems.length + s, gain = view === "who" ? this.gains[row] : view === "input" || view === s ? 1 : 0;
+      return this.powers[row * BANDS + band] * gain * gain;
+    });
+  }
+
   /** The brightness 0 to 1 of a power in a band of a column. */
   bright(power, band, top) {
-    return Math.min(Math.max((10 * Math.log10(power + 1e-12) + tilt(band) - top + this.range) / this.range, 0), 1);
+    const raised = this.view === "notes" ? -NOTES_DB : tilt(band);
+    return Math.min(Math.max((10 * Math.log10(power + 1e-12) + raised - top + this.range) / this.range, 0), 1);
   }
 
   paint(at) {
-    const { data } = this.column, { length } = this.stems, from = at * length * BANDS, view = this.view;
+    const { data } = this.column, { view, colors } = this;
     for (let b = 0; b < BANDS; b++) {
-      let sum = 0, weight = 1e-30, r = 0, g = 0, blue = 0;
-      for (let s = 0; s < length; s++) {
-        const gain = view === "who" ? this.gains[at * length + s] : view === "input" || view === s ? 1 : 0;
-        const power = this.powers[from + s * BANDS + b] * gain * gain;
-        sum += power;
-        if (view !== "who") continue;
-        const share = power ** 3, color = this.colors[s]; // nearly all of the colour is that of the strongest
-        weight += share;
-        r += share * color[0];
-        g += share * color[1];
-        blue += share * color[2];
-      }
-      const level = this.bright(sum, b, this.tops[at]), o = 4 * (BANDS - 1 - b);
+      const powers = this.shown(at, b), level = this.bright(total(powers), b, this.tops[at]), o = 4 * (BANDS - 1 - b);
       if (view === "who") {
+        let weight = 1e-30, r = 0, g = 0, blue = 0;
+        powers.forEach((power, s) => {
+          const share = power ** 3, color = colors[s]; // nearly all of the colour is that of the strongest
+          weight += share;
+          r += share * color[0];
+          g += share * color[1];
+          blue += share * color[2];
+        });
         // From black to the colour, and the loudest tenth on towards white.
         const dim = level ** CONTRAST, white = Math.max(0, (level - 0.85) / 0.15) * 0.45;
         data[o] = dim * ((r / weight) * (1 - white) + 255 * white);
@@ -242,21 +255,14 @@ export class Spectrogram {
   drawNow(pen, edge, width, height) {
     pen.fillStyle = "#0d0f12";
     pen.fillRect(edge, 0, width - edge, height);
-    const at = (this.count - 1 + COLUMNS) % COLUMNS, { length } = this.stems, room = width - edge - 34;
+    const at = (this.count - 1 + COLUMNS) % COLUMNS, room = width - edge - 34;
     if (this.count) {
       const tall = height / BANDS;
       for (let b = 0; b < BANDS; b++) {
-        let sum = 0, most = -1, strongest = 0;
-        for (let s = 0; s < length; s++) {
-          const gain = this.view === "who" ? this.gains[at * length + s] : this.view === "input" || this.view === s ? 1 : 0;
-          const power = this.powers[(at * length + s) * BANDS + b] * gain * gain;
-          sum += power;
-          if (power > most) [most, strongest] = [power, s];
-        }
-        const level = this.bright(sum, b, this.tops[at]);
+        const powers = this.shown(at, b), level = this.bright(total(powers), b, this.tops[at]);
         this.now[b] = Math.max(level, this.now[b] - 0.03);
         const hue = magma[Math.round(255 * (0.35 + 0.6 * this.now[b]))].map(Math.round);
-        pen.fillStyle = this.view === "who" ? this.stems[strongest].color : `rgb(${hue})`;
+        pen.fillStyle = this.view === "who" ? this.stems[strongest(powers)].color : `rgb(${hue})`;
         pen.globalAlpha = 0.25 + 0.6 * this.now[b];
         pen.fillRect(edge + 1, height - (b + 1) * tall + 0.5, room * this.now[b], Math.max(tall - 1, 1));
       }
@@ -292,7 +298,7 @@ export class Spectrogram {
   /** What lies at a place of the picture: { hz, name, cents, db, stem }; no level where nothing was drawn. */
   at(x, y) {
     const width = this.canvas.clientWidth, height = this.canvas.clientHeight, { seen } = this;
-    const hz = LOWEST_HZ * 2 ** ((1 - y / height) * OCTAVES), wide = (width * NOW) / seen, { length } = this.stems;
+    const hz = LOWEST_HZ * 2 ** ((1 - y / height) * OCTAVES), wide = (width * NOW) / seen;
     const found = { hz, ...note(hz) };
     let n = this.count - 1 - Math.max(0, Math.floor((width * NOW - x) / wide));
     if (this.paged) {
@@ -301,18 +307,15 @@ export class Spectrogram {
     }
     if (n < 0 || n < this.count - COLUMNS || n >= this.count) return found;
     const at = n % COLUMNS, band = Math.min(BANDS - 1, Math.max(0, Math.floor((1 - y / height) * BANDS)));
-    let sum = 0, most = 0;
-    for (let s = 0; s < length; s++) {
-      const gain = this.view === "who" ? this.gains[at * length + s] : this.view === "input" || this.view === s ? 1 : 0;
-      const power = this.powers[(at * length + s) * BANDS + band] * gain * gain;
-      sum += power;
-      if (power > most) [most, found.stem] = [power, s];
-    }
-    found.db = sum > 1e-12 ? 10 * Math.log10(sum) : -Infinity;
-    if (found.db === -Infinity) delete found.stem;
-    return found;
+    const powers = this.shown(at, band), sum = total(powers);
+    if (sum <= 1e-12) return { ...found, db: -Infinity };
+    found.db = 10 * Math.log10(sum);
+    return this.view === "notes" ? found : { ...found, stem: strongest(powers) };
   }
 }
+
+const total = (powers) => powers.reduce((sum, power) => sum + power, 0);
+const strongest = (powers) => powers.indexOf(Math.max(...powers));
 
 function tilt(band) {
   return TILT_DB * OCTAVES * (band / BANDS - 0.35);

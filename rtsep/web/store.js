@@ -1,7 +1,9 @@
 // What outlives a visit, in this browser: presets, the levels and choices of the last time, what MIDI controls do.
-// Presets go in and out as the TOML files of the command line (rtsep preset export and import).
+// Presets and controllers go in and out as the TOML files of the command line (rtsep preset, rtsep midi).
 
 import { format, parse, plain, revived } from "./fader.js";
+import { parseControl } from "./messages.js";
+import { KINDS, TAKEOVERS, USUAL } from "./takeover.js";
 
 const PLACE = "rtsep.";
 const NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_ -]{0,62}[\p{L}\p{N}_])?$/u;
@@ -23,6 +25,29 @@ export function save(key, content) {
   } catch {
     return false;
   }
+}
+
+// A song, while the page is loaded anew
+
+const SOURCE = "source";
+
+/** Keep what is open, a file's content as well. Where the page has no cache it is forgotten, like a microphone. */
+export async function putSource(source) {
+  const { kind, name, url, file } = source ?? {};
+  if (kind === "song" || (file && "caches" in globalThis)) sessionStorage.setItem(SOURCE, JSON.stringify({ kind, name, url }));
+  if (file && "caches" in globalThis) await (await caches.open(SOURCE)).put(SOURCE, new Response(file));
+}
+
+/** What was kept, once. */
+export async function takeSource() {
+  const text = sessionStorage.getItem(SOURCE);
+  sessionStorage.removeItem(SOURCE);
+  if (!text) return null;
+  const source = JSON.parse(text);
+  if (source.kind !== "file") return source;
+  const content = await caches.match(SOURCE, { cacheName: SOURCE });
+  await caches.delete(SOURCE);
+  return content ? { ...source, file: new File([await content.blob()], source.name) } : null;
 }
 
 // Presets
@@ -80,32 +105,82 @@ function number(parameter, value) {
 
 /** What such a file says: { values, program, bank, others }, or an Error with a sentence. */
 export function fromToml(content, parameters) {
-  const preset = { values: {}, others: {} };
-  let table = "", written;
+  const { top, tables } = tablesOf(content), preset = { values: {}, others: {} };
+  for (const key of ["program", "bank"]) if (key in top) preset[key] = Number(top[key].text);
+  for (const [id, { text, quoted }] of Object.entries(tables.parameters?.[0] ?? {})) {
+    if (!quoted && id.includes(".")) throw new Error(`Write an id in quotes, as in "${id}" = ${text}.`);
+    const parameter = parameters.find((each) => each.id === id);
+    if (parameter) preset.values[id] = parse(parameter, unquoted(text));
+    else preset.others[id] = text;
+  }
+  return preset;
+}
+
+// Controllers: the files of rtsep midi
+
+const TEXTS = ["control", "parameter", "kind", "takeover"], NUMBERS = ["channel", "bits", "on", "off", "low", "high"];
+
+/** What a controller does as the text of a file. */
+export function controllerToToml({ ports, feedback, binding }) {
+  const lines = [`format = ${FORMAT}`, `ports = ${JSON.stringify(ports)}`, `feedback = ${feedback}`];
+  for (const each of binding) {
+    lines.push("", "[[binding]]");
+    for (const [key, value] of Object.entries(each))
+      if (value !== null) lines.push(`${key} = ${value === -Infinity ? "-inf" : JSON.stringify(value)}`);
+  }
+  return lines.join("\n") + "\n";
+}
+
+/** What such a file says: { ports, feedback, binding }, or an Error with a sentence. */
+export function controllerFromToml(content) {
+  const { top, tables } = tablesOf(content), plainly = (table) => Object.fromEntries(Object.entries(table).map(([key, { text }]) => [key, valueOf(text)]));
+  const { ports, feedback = false } = plainly(top), binding = (tables.binding ?? []).map(plainly);
+  if (!binding.length) throw new Error("This file binds no control: it has no [[binding]].");
+  binding.forEach((each, i) => {
+    const wrong = (key) => new Error(`Binding ${i + 1} (${each.control ?? "no control"}): ${key} is ${each[key] ?? "missing"}.`);
+    for (const key of ["control", "parameter"]) if (!(key in each)) throw wrong(key);
+    parseControl(each.control);
+    for (const [key, value] of Object.entries(each)) {
+      if (TEXTS.includes(key) && typeof value !== "string") throw wrong(key);
+      if (NUMBERS.includes(key) && typeof value !== "number") throw wrong(key);
+    }
+    if (!KINDS.includes(each.kind ?? USUAL.kind)) throw wrong("kind");
+    if (!TAKEOVERS.includes(each.takeover ?? USUAL.takeover)) throw wrong("takeover");
+  });
+  return { ports, feedback: feedback === true, binding };
+}
+
+// TOML, as far as files of rtsep have it
+
+/** Entries at the top, and the tables by name, each time they occur: { key: { text, quoted } }. */
+function tablesOf(content) {
+  const top = {}, tables = {};
+  let table = top;
   for (const raw of content.replace(/^\uFEFF/, "").split(/\r?\n/)) {
     const line = uncommented(raw).trim();
     if (!line) continue;
-    const head = line.match(/^\[\s*"?([^\]"]+?)"?\s*\]$/);
+    const head = line.match(/^\[\[?\s*"?([^\]"]+?)"?\s*\]?\]$/);
     if (head) {
-      table = head[1];
+      (tables[head[1]] ??= []).push((table = {}));
       continue;
     }
     const found = line.match(/^("(?:[^"\\]|\\.)*"|'[^']*'|[\w.-]+)\s*=\s*(.+)$/);
-    if (!found) throw new Error(`This is no preset of rtsep: it says "${line.slice(0, 40)}".`);
-    const key = unquoted(found[1]), text = found[2];
-    if (table === "" && key === "format") written = Number(text);
-    else if (table === "" && (key === "program" || key === "bank")) preset[key] = Number(text);
-    else if (table === "parameters") {
-      if (found[1] === key && key.includes("."))
-        throw new Error(`Write an id in quotes, as in "${key}" = ${text}.`);
-      const parameter = parameters.find(({ id }) => id === key);
-      if (parameter) preset.values[key] = parse(parameter, unquoted(text));
-      else preset.others[key] = text;
-    }
+    if (!found) throw new Error(`This is no file of rtsep: it says "${line.slice(0, 40)}".`);
+    const key = unquoted(found[1]);
+    table[key] = { text: found[2], quoted: key !== found[1] };
   }
+  const written = Number(top.format?.text);
   if (written > FORMAT) throw new Error("A newer rtsep wrote this file. Load this page anew, then try again.");
   if (written !== FORMAT) throw new Error(`This is no file of rtsep: it must begin with format = ${FORMAT}.`);
-  return preset;
+  return { top, tables };
+}
+
+function valueOf(text) {
+  if (/^["']/.test(text)) return unquoted(text);
+  if (text === "true" || text === "false") return text === "true";
+  if (/^\[.*\]$/.test(text)) return text.slice(1, -1).split(",").map((each) => each.trim()).filter(Boolean).map(valueOf);
+  if (/^[-+]?inf$/.test(text)) return text[0] === "-" ? -Infinity : Infinity;
+  return Number(text.replaceAll("_", ""));
 }
 
 function uncommented(line) {

@@ -3,7 +3,7 @@
 
 const OWN = [
   "./", "index.html", "style.css", "view.js", "strips.js", "drawer.js", "spectrogram.js", "waveform.js", "midi.js",
-  "store.js", "fader.js", "history.js", "wav.js", "engine.js", "engine-local.js", "core.js", "worklet.js", "renderer.js",
+  "messages.js", "midi-learn.js", "takeover.js", "store.js", "fader.js", "history.js", "wav.js", "engine.js", "engine-local.js", "core.js", "worklet.js", "renderer.js",
   "karaoke.js", "singing.js", "follower.js",
   "icon.svg", "manifest.webmanifest", "parameters.json", "engine.bin",
 ];
@@ -12,7 +12,7 @@ const PREFIX = "rtsep ", PATIENCE_MS = 4000;
 self.addEventListener("install", (event) => event.waitUntil(keepAll().then(() => self.skipWaiting())));
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 // Each visit looks for a new version, once the page has all that it needs itself.
-self.addEventListener("message", (event) => event.data === "keep" && event.waitUntil(keepAll().catch(() => {})));
+self.addEventListener("message", (event) => event.data.kit !== undefined && event.waitUntil(keepAll(event.data.kit).catch(() => {})));
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
@@ -21,10 +21,11 @@ self.addEventListener("fetch", (event) => {
 });
 
 /** Fill the cache of the version that the server offers, and leave those of others. */
-async function keepAll() {
-  const about = await (await fetch("parameters.json", { cache: "no-cache" })).json();
-  const name = PREFIX + about.version, cache = await caches.open(name);
-  const more = [...(about.images ?? []), ...(about.songs ?? [])].map(({ file }) => file).filter(Boolean);
+async function keepAll(kit) {
+  const read = async (file) => (await fetch(file, { cache: "no-cache" })).json();
+  const about = await read("parameters.json"), name = PREFIX + about.version, cache = await caches.open(name);
+  const more = [...about.images, ...about.songs].map(({ file }) => file);
+  if (kit) more.push(`${kit}.json`, ...(await read(`${kit}.json`)).images.map(({ file }) => file));
   for (const file of [...OWN, ...more]) {
     // One after the other: the sound that may be loading meanwhile comes first.
     const response = await fetch(file, { cache: "no-cache" }).catch(() => null);

@@ -2,7 +2,7 @@
 
 import Engine from "./engine.js";
 import { Drawer, modeChooser } from "./drawer.js";
-import { format, toPosition, toValue } from "./fader.js";
+import { format } from "./fader.js";
 import { History } from "./history.js";
 import { Karaoke } from "./karaoke.js";
 import { Midi } from "./midi.js";
@@ -21,14 +21,22 @@ const LOOKS = {
   harmonic: { letter: "VH", name: "All tones", color: "#8a929b" },
   accompaniment: { letter: "DHR", name: "Band", color: "#8a929b" },
   output: { name: "Out", color: "text" },
+  kick: { letter: "K", name: "Kick", color: "#D55E00" },
+  snare: { letter: "S", name: "Snare", color: "#E69F00" },
+  hihat: { letter: "HH", name: "Hi-hat", color: "#F0E442" },
+  toms: { letter: "T", name: "Toms", color: "#CC79A7" },
+  cymbals: { letter: "C", name: "Cymbals", color: "#0072B2" },
+  lower: { letter: "L", name: "Lower", color: "#0072B2", about: "the lower half of the keys" },
+  upper: { letter: "U", name: "Upper", color: "#E69F00", about: "the upper half of the keys" },
 };
 const OTHERS = ["#CC79A7", "#0072B2", "#D55E00", "#F0E442"]; // for stems that have no name here
 const FPS = 60, FEWER_FPS = 30, SLOW_FPS = 15, FEW_CORES = 4;
 const PACE_MS = 21; // between two pictures on the whole, from which on the device draws too slowly for FPS
 const TOO_SLOW = 0.85, TOO_SLOW_MS = 2000;
 const SAID_MS = 5000, HINT_MS = 12000, SAVE_MS = 400;
-const PASSING = new Set(["output.mute", "melody.duck"]); // matters of a moment: nobody wants to begin in one
-const START = { limiter: 1 }; // faders reach above 0 dB: as in live use of the command line, the limiter is on
+const PASSING = new Set(["output.mute", "melody.duck", "microphone.gain_db"]); // matters of a moment: nobody wants to begin in one
+// Faders reach above 0 dB: as in live use of the command line, the limiter is on. A microphone through loudspeakers howls.
+const START = { limiter: 1, "microphone.gain_db": -Infinity };
 const KEYS = [
   ["1 to 9", "choose a strip"], ["left, right", "the strip before, the next"], ["up, down", "its level by 1 dB"],
   ["page up, page down", "its level by 6 dB"], ["Home, End", "its level to 0 dB, to silence"], ["Enter", "type its level"],
@@ -83,9 +91,10 @@ const act = (doing) => async (...given) => {
   }
 };
 
+const kept = store.load("session", {});
 let engine;
 try {
-  engine = await Engine.load();
+  engine = await Engine.load({ kit: kept.choices?.kit });
 } catch (error) {
   fail(error.message, ["Try again", () => location.reload()]);
   throw error;
@@ -93,7 +102,6 @@ try {
 
 const table = new Map(engine.parameters.map((parameter) => [parameter.id, parameter]));
 const history = new History(engine);
-const position = (id) => toPosition(table.get(id), engine.get(id));
 
 function looks(name) {
   if (LOOKS[name]) return LOOKS[name];
@@ -111,11 +119,11 @@ function nameOf(id) {
 
 // Levels and choices of the last time. Before anything listens: that is no change.
 
-const kept = store.load("session", {});
 // The engine of another machine has its own.
-if (!engine.remote) for (const [id, value] of Object.entries({ ...START, ...kept.values })) if (table.has(id) && !PASSING.has(id)) engine.set(id, value);
+const begun = engine.remote ? [] : [...Object.entries(START), ...Object.entries(kept.values ?? {}).filter(([id]) => !PASSING.has(id))];
+for (const [id, value] of begun) if (table.has(id)) engine.set(id, value);
 if (!engine.remote && engine.modes.some(({ name }) => name === kept.mode)) engine.setMode(kept.mode).catch(() => {});
-const choices = { groups: false, range: 60, hinted: false, buffer: "interactive", ...kept.choices };
+const choices = { groups: false, range: 60, hinted: false, buffer: "interactive", kit: "", ...kept.choices };
 if (!engine.remote) engine.setBuffer(choices.buffer);
 
 const levels = () => Object.fromEntries(engine.parameters.filter(({ id }) => !PASSING.has(id)).map(({ id }) => [id, engine.get(id)]));
@@ -129,7 +137,7 @@ function saveSession() {
   if (!saving) return;
   clearTimeout(saving);
   saving = 0;
-  store.save("session", engine.remote ? { ...kept, choices } : { values: { ...levels(), ...karaoke.kept }, mode: engine.mode, choices });
+  store.save("session", engine.remote ? { ...kept, choices } : { values: { ...kept.values, ...levels(), ...karaoke?.kept }, mode: engine.mode, choices });
 }
 engine.addEventListener("change", keepSession);
 addEventListener("pagehide", saveSession);
@@ -137,22 +145,16 @@ addEventListener("pagehide", saveSession);
 // The mixer
 
 const midi = new Midi({
-  exists: (id) => table.has(id),
-  isSwitch: (id) => table.get(id).unit === "switch",
-  position,
-  move: (id, at) => history.set({ [id]: toValue(table.get(id), at) }, "midi"),
-  toggle: (id) => {
-    const parameter = table.get(id), low = toValue(parameter, 0);
-    // A fader toggles between silence and its default: its top would be a fright.
-    const high = parameter.unit === "dB" ? parameter.default : parameter.high;
-    history.set({ [id]: engine.get(id) === high ? low : high }, "midi");
-  },
+  find: (id) => table.get(id),
+  get: (id) => engine.get(id),
+  set: (id, value) => history.set({ [id]: value }, "midi"),
   silence: () => table.has("output.mute") && history.set({ "output.mute": 1 }, "midi"),
-  program: (number) => {
-    const found = store.presets(engine).find((preset) => preset.program === number);
+  program: (number, bank) => {
+    const found = store.presets(engine).find((preset) => preset.program === number && (preset.bank ?? 0) === bank);
     if (found) recall(found);
   },
-});
+  undoable: (what, back) => history.add(what, back),
+}, engine.about);
 const mixer = new Mixer($("strips"), engine, history, looks, { fail, learn });
 mixer.build(choices.groups);
 
@@ -165,29 +167,28 @@ function learn(id) {
 }
 
 function forget(ids, name) {
-  const back = midi.forget(ids);
-  if (!back) return say(`No MIDI control moves ${name}.`);
-  history.add(`what moves ${name}`, back);
+  if (!midi.forget(name, ids)) return say(`No MIDI control moves ${name}.`);
   return say(`Forgotten: what moves ${name}.`, ["Undo", undo]);
 }
 
 function showLearning() {
-  const id = midi.learning?.id, [first] = id?.split(".") ?? [];
+  const id = midi.learning, [first] = id?.split(".") ?? [];
   document.body.classList.toggle("learning", Boolean(id));
   for (const strip of mixer.strips) strip.box.classList.toggle("learns", Boolean(id) && strip.prefix === first);
   for (const row of document.querySelectorAll("#drawer .setting")) row.classList.toggle("learns", row.dataset.id === id);
   if (!id) return;
-  const heard = midi.learning.heard.size ? `${midi.activity.split(" ").slice(0, 2).join(" ")}: move it further.` : "";
+  const { tracks, status } = midi.learner;
   clearTimeout(quiet);
-  show($("says"), heard || `Move a control. It will move ${nameOf(id)}.`, [["Cancel", () => midi.cancel()]]);
+  show($("says"), tracks.size ? status : `${status} It will move ${nameOf(id)}.`, [["Cancel", () => midi.cancel()]]);
 }
 
 function showControls() {
   $("midi").textContent = !midi.access ? "MIDI" : midi.ports.length ? `MIDI ${midi.ports.join(", ")}` : "MIDI: none";
   document.body.classList.toggle("midi", Boolean(midi.ports.length));
+  const { ghosts } = midi;
   for (const strip of mixer.strips) {
     strip.told.textContent = midi.controlOf(strip.gain);
-    const ghost = midi.ghosts.get(strip.gain);
+    const ghost = ghosts.get(strip.gain);
     strip.ghost.hidden = ghost === undefined;
     if (ghost !== undefined) strip.ghost.style.setProperty("--at", ghost);
   }
@@ -291,7 +292,8 @@ function reset() {
 
 const stems = engine.stems.map((name) => ({ id: name, ...looks(name) }));
 const spectrogram = new Spectrogram($("spectrogram"), stems, engine.stems.indexOf("melody"));
-$("shown").append(new Option("Who is who", "who"), new Option("Input", "input"), ...stems.map(({ name }, s) => new Option(`Only ${name}`, s)));
+const roll = engine.about.pitches.length ? [new Option("Keys of the piano", "notes")] : [];
+$("shown").append(new Option("Who is who", "who"), new Option("Input", "input"), ...roll, ...stems.map(({ name }, s) => new Option(`Only ${name}`, s)));
 $("legend").append(...stems.map(({ letter, name, color, about }) => {
   const badge = make("b", { className: "badge" }, letter);
   badge.style.setProperty("--c", color);
@@ -349,7 +351,7 @@ function showTransport() {
   document.title = name ? `${playing ? "\u25b6 " : ""}${name} - rtsep` : "rtsep: un-mix a song while it plays";
 }
 
-const karaoke = engine.remote ? null : new Karaoke($("lane"), $("karaoke"), {
+const karaoke = engine.remote || !table.has("melody.gain_db") ? null : new Karaoke($("lane"), $("karaoke"), {
   engine, history, say, fail, open: (source) => open(source), again: () => open(lastSource),
   changed: (on) => {
     document.body.classList.toggle("sings", on);
@@ -368,7 +370,7 @@ $("sing").onclick = act(async () => {
 
 let opening = false, warned = false, lastSource = null;
 
-async function open(source, button) {
+async function open(source, button, plays = true) {
   if (opening) return;
   opening = true;
   lastSource = source;
@@ -383,7 +385,7 @@ async function open(source, button) {
   if (!button) say("Loading ...");
   try {
     await engine.open(source);
-    await engine.play();
+    if (plays) await engine.play();
     $("warns").replaceChildren();
     if (!button) say("");
     document.body.classList.remove("empty");
@@ -525,12 +527,20 @@ const setMode = act(async (name) => {
 const setBuffer = act(async (buffer) => {
   choices.buffer = buffer;
   keepSession();
-  if (karaoke.on) await karaoke.show(false);
+  if (karaoke?.on) await karaoke.show(false);
   await engine.setBuffer(buffer);
   drawer.buffer.value = buffer;
   showTransport();
   showStatus();
   say(`From input to ear it takes ${Object.values(engine.latency).reduce((sum, each) => sum + each).toFixed(0)} ms now.`);
+});
+/** Take another kit of templates, which brings other stems: the page is loaded anew, and the song is open again. */
+const setKit = act(async (kit) => {
+  choices.kit = kit;
+  await store.putSource(lastSource);
+  keepSession();
+  saveSession();
+  location.reload();
 });
 const modes = modeChooser(engine, setMode, "mode");
 $("modes").append(modes.box);
@@ -545,7 +555,7 @@ function toggleDrawer(on = $("drawer").hidden) {
 $("settings").onclick = () => toggleDrawer();
 
 const drawer = new Drawer($("drawer"), {
-  engine, history, mixer, midi, looks, say, fail, act, open, setMode, setBuffer, learn, forget, nameOf, reset, toggleDrawer,
+  engine, history, mixer, midi, looks, say, fail, act, open, setMode, setBuffer, setKit, learn, forget, nameOf, reset, toggleDrawer,
   groups: choices.groups,
   showGroups: (on) => {
     choices.groups = on;
@@ -595,7 +605,7 @@ engine.addEventListener("frame", ({ detail }) => {
   heardAt = performance.now();
   const gains = mixer.gains();
   mixer.see(detail, gains, heardAt);
-  if (engine.playing) spectrogram.add(detail.bands, gains, detail.f0, detail.confidence);
+  if (engine.playing) spectrogram.add(detail.bands, gains, detail.f0, detail.confidence, detail.notes);
   watchLoad(detail.load);
   wake();
 });
@@ -783,6 +793,7 @@ showStatus();
 showControls();
 mixer.draw(style);
 act(loadShape)();
+if (!engine.remote) store.takeSource().then((source) => source && open(source, undefined, false));
 
 if (engine.remote) {
   document.body.classList.replace("empty", "remote");
@@ -804,5 +815,5 @@ if (engine.remote) {
     $("warns").replaceChildren();
   });
 } else if ("serviceWorker" in navigator && isSecureContext) {
-  navigator.serviceWorker.register("sw.js").then(() => navigator.serviceWorker.controller?.postMessage("keep")).catch(() => {});
+  navigator.serviceWorker.register("sw.js").then(() => navigator.serviceWorker.controller?.postMessage({ kit: engine.kit })).catch(() => {});
 }

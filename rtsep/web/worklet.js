@@ -46,7 +46,7 @@ class Rtsep extends AudioWorkletProcessor {
     if (took > Math.ceil(this.deadline)) this.late++;
     if (++this.blocks % BLOCKS_TOLD === 0) {
       const load = this.spent / (BLOCKS_TOLD * this.deadline);
-      this.port.postMessage({ levels: core.measure().slice(), bands: core.bands(), load, late: this.late, at: currentTime });
+      this.port.postMessage({ levels: core.measure().slice(), bands: core.bands(), notes: core.notes(), load, late: this.late, at: currentTime });
       this.spent = 0;
     }
     return this.alive;
