@@ -13,13 +13,13 @@ written beside you as loop-1.wav, loop-2.wav, loop-3.wav and loop-remix.wav.
 
 import sys
 
-import librosa
 import numpy as np
 import soundfile
 
 import rtsep
+from rtsep.offline.spectra import istft, stft
 
-RATE, WINDOW, HOP, LENGTH, SEED = 44_100, 2048, 512, 20, 3
+RATE, WINDOW, HOP, LENGTH, SEED = 22_050, 1024, 256, 20, 3
 STEP_S = 60 / 136 / 4
 LOOP = {"kick": "X.X.......XX....", "snare": "....X..o.o..X..o", "hihat": "X.X.X.X.X.X.X.X."}
 FORCE = {"X": 1.0, "o": 0.35}
@@ -44,13 +44,13 @@ def drums():
 
 def taken_apart(sound, method):
     """Three parts (3, samples) that add up to `sound`, the lowest first."""
-    spectrum = librosa.stft(sound, n_fft=WINDOW, hop_length=HOP)
+    spectrum = stft(sound, WINDOW, HOP)
     more = {"length": LENGTH} if method == "nmfd" else {}
-    W, H, _ = rtsep.factorize(abs(spectrum), 3, method=method, iterations=300, seed=SEED, **more)
+    W, H, _ = rtsep.factorize(abs(spectrum), 3, method=method, iterations=100, seed=SEED, **more)
     models = np.array([model(W[:, [k]], H[[k]]) for k in range(3)])
     order = np.argsort([(np.arange(len(each)) * each.sum(1)).sum() / each.sum() for each in models])
     shares = models[order] / (models.sum(0) + 1e-12)
-    return np.array([librosa.istft(share * spectrum, hop_length=HOP, length=len(sound)) for share in shares])
+    return np.array([istft(share * spectrum, HOP, len(sound)) for share in shares])
 
 
 def model(W, H):
@@ -62,12 +62,13 @@ def model(W, H):
 
 def main():
     if len(sys.argv) > 1:
-        sound, rate = librosa.load(sys.argv[1], sr=None)
+        sound, rate = soundfile.read(sys.argv[1], always_2d=True)
+        sound = sound.mean(1)
         parts = taken_apart(sound, "nmfd")
         levels = np.array([1, 4, 0.25])
         sounds = {f"loop-{number}.wav": part for number, part in enumerate(parts, 1)}
         for name, made in (sounds | {"loop-remix.wav": levels @ parts}).items():
-            soundfile.write(name, made / max(1, abs(made).max()), int(rate))
+            soundfile.write(name, made / max(1, abs(made).max()), rate)
             print(name)
         return
     truth = drums()

@@ -8,16 +8,18 @@ with says so. Ewert and Müller, "Using score-informed constraints for NMF-based
 known.
 """
 
-import librosa
 import numpy as np
 
 import rtsep
+from rtsep.offline.spectra import istft, stft
 
 RATE, WINDOW, HOP, SEED = 22_050, 2048, 512, 1
 # Chopin's prelude in E minor begins so: a melody above chords in eighths. MIDI numbers, beats, and how long.
 RIGHT = [(71, 0, 3), (72, 3, 1), (71, 4, 3), (72, 7, 1), (71, 8, 3), (70, 11, 1), (69, 12, 3), (71, 15, 1)]
 CHORDS = [(55, 59, 64), (54, 57, 64), (54, 57, 63), (53, 57, 62)]
-LEFT = [(pitch, bar * 4 + eighth / 2, 0.5) for bar, chord in enumerate(CHORDS) for eighth in range(8) for pitch in chord]
+LEFT = [
+    (pitch, bar * 4 + eighth / 2, 0.5) for bar, chord in enumerate(CHORDS) for eighth in range(8) for pitch in chord
+]
 BEAT_S, EARLY_S, LATE_S = 0.6, 0.05, 0.25  # what a score may be wrong by, and strings that ring on
 SEMITONE = 2 ** (1 / 12)
 
@@ -28,8 +30,9 @@ def played(notes):
     for pitch, beat, beats in notes:
         time, f0 = np.arange(int((beats * BEAT_S + 0.3) * RATE)) / RATE, 440 * SEMITONE ** (pitch - 69)
         ends = np.clip((time[-1] - time) / 0.1, 0, 1) * np.minimum(time / 0.003, 1)
-        partials = (np.arange(1, 16)[:, np.newaxis] * f0 * (1 + 4e-4 * np.arange(1, 16)[:, np.newaxis] ** 2) ** 0.5)
-        tones = np.sin(2 * np.pi * partials * time) * np.exp(-time * (1.5 + partials / 700)) / np.arange(1, 16)[:, None] ** 1.2
+        n = np.arange(1, 16)[:, np.newaxis]
+        partials = n * f0 * (1 + 4e-4 * n**2) ** 0.5  # strings are stiff
+        tones = np.sin(2 * np.pi * partials * time) * np.exp(-time * (1.5 + partials / 700)) / n**1.2
         start = int(beat * BEAT_S * RATE)
         sound[start : start + len(time)] += (0.1 * ends * tones.sum(0))[: len(sound) - start]
     return sound
@@ -62,7 +65,7 @@ def struck(pitches, frames, notes):
 def main():
     hands = {"left": played(LEFT), "right": played(RIGHT)}
     sound = sum(hands.values())
-    spectrum = librosa.stft(sound, n_fft=WINDOW, hop_length=HOP)
+    spectrum = stft(sound, WINDOW, HOP)
     V, (bins, frames), notes = abs(spectrum), spectrum.shape, LEFT + RIGHT
     pitches = sorted({pitch for pitch, *_ in notes})
     own = np.array([pitch > 65 for pitch in pitches])  # of the right hand
@@ -81,12 +84,12 @@ def main():
     for told, start in starts.items():
         W, H, losses = rtsep.factorize(V, start[0].shape[1], start=start, iterations=100)
         if told == "nothing":  # which hand a component is of, the truth must tell: its best case
-            true = [abs(librosa.stft(hand, n_fft=WINDOW, hop_length=HOP)) for hand in hands.values()]
-            right = np.array([(true[1] * np.outer(W[:, k], H[k])).sum() > (true[0] * np.outer(W[:, k], H[k])).sum() for k in range(some)])
+            left, right = (((W.T @ abs(stft(hand, WINDOW, HOP))) * H).sum(1) for hand in hands.values())
+            right = right > left
         else:
             right = np.tile(own, len(H) // some)
         shares = np.array([W[:, which] @ H[which] for which in (~right, right)]) / (W @ H + 1e-12)
-        found = [librosa.istft(share * spectrum, hop_length=HOP, length=len(sound)) for share in shares]
+        found = [istft(share * spectrum, HOP, len(sound)) for share in shares]
         figures = [rtsep.si_sdr(hand, each) for hand, each in zip(hands.values(), found, strict=True)]
         print(f"{told:32}{figures[0]:8.1f}{figures[1]:8.1f}{losses[-1] / losses[0]:12.4f}")
 
