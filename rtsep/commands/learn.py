@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import BadInput, unknown
+from ..errors import BadInput
 from ..offline import files
 from ..offline.beside import unknown_beside
-from ..offline.dictionary import SILENT, Example, learn, learn_blind
-from ..offline.factorize import METHODS
+from ..offline.dictionary import BLIND, METHODS, SILENT, Example, check_method, learn, learn_blind
 from ..offline.pitches import learn_pitches
 from ..settings import MODES, REST, Settings
 from ..streams import tell
@@ -37,8 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
                         "(default with --score, or a single part)")  # fmt: skip
     parser.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 4)")
-    parser.add_argument("--method", metavar="M", help="for parts alone: k-means (default), nmf, spa, snpa, xray or "
-                        "autoencoder")  # fmt: skip
+    parser.add_argument("--method", metavar="M", help=f"{', '.join(METHODS)} (default: k-means, blindly nmf)")
     parser.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
     parser.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
                         "instrument from pieces and their scores, one for each in order")  # fmt: skip
@@ -90,13 +88,12 @@ def learn_files(
     With `scores` the recordings are pieces of one instrument, written name=file, each with its score; `split_at` makes
     two parts of it. Other parameters and errors as of `rtsep.offline.dictionary.learn` and
     `rtsep.offline.pitches.learn_pitches`; `force` replaces a file that is there. They split the mix by default if there
-    is a score or a rest. A `method` (by default k-means) is for recordings of parts alone.
+    is a score or a rest. The `method` is one of METHODS (by default k-means) for parts alone, of BLIND (nmf) for a mix.
     """
-    if method is not None and method not in METHODS:
-        raise unknown("method", method, METHODS)
-    if method is not None and (scores or (parts is not None and method != "nmf")):
-        how = "pitches are learned by their score" if scores else "a mix is taken apart by nmf"
-        raise BadInput(f"the method {method} is for recordings of parts alone, and {how}: leave --method out.")
+    if method is not None:
+        check_method(method, METHODS if parts is None else BLIND)
+        if scores:
+            raise BadInput(f"the method is {method}, but pitches are learned by their score: leave --method out.")
     if components is not None and scores:
         raise BadInput(f"{components} components, but of each pitch there is one: leave --components out.")
     if split_at is not None and not scores:
@@ -111,6 +108,7 @@ def learn_files(
             recordings[0],
             sample_rate=sample_rate,
             parts=parts,
+            method=method or "nmf",
             components=4 if components is None else components,
             settings=settings,
             splits=splits or "percussive",

@@ -21,7 +21,7 @@ from .divergences import Array
 Columns = NDArray[np.intp]
 Score = Callable[[Array, Array, np.random.Generator], Array]
 
-_TINY = 1e-12
+_LEFT = 1e-8  # of the greatest square: what is left of a column that is explained is less
 _LOUD = 0.1  # of the loudest frame: what is softer is a tail, whose spectrum is an extreme
 _NEIGHBORS, _TYPICAL, _FEW = 3, 0.9, 30  # a frame whose third neighbor is farther than for 90 % of all is a click
 _ROUNDS, _CLOSE = 300, 1e-9  # of a projection at most; it ends when weights change by so little of the greatest
@@ -42,7 +42,8 @@ def _extreme_of_most(columns: Array, left: Array, random: np.random.Generator) -
 
 def _extreme_of_any(columns: Array, left: Array, random: np.random.Generator) -> Array:
     lengths = _squares(left)
-    return _along(columns, left[:, random.choice(np.flatnonzero(lengths > _TINY * _squares(columns).max()))])
+    not_yet = np.flatnonzero(lengths > _LEFT * _squares(columns).max())
+    return _along(columns, left[:, random.choice(not_yet if len(not_yet) else len(lengths))])
 
 
 def _explaining(columns: Array, left: Array, random: np.random.Generator) -> Array:
@@ -109,8 +110,8 @@ def choose(columns: Array, rank: int, method: str, random: np.random.Generator |
         if number == rank - 1:
             break
         if most is None:
-            direction = left[:, chosen[-1]] / (np.linalg.norm(left[:, chosen[-1]]) + _TINY)
-            left = left - np.outer(direction, direction @ left)
+            direction = left[:, chosen[-1]]
+            left = left - np.outer(direction, _divided(direction @ left, np.full(left.shape[1], direction @ direction)))
         else:
             weights = projected(columns, columns[:, chosen], most, weights)
             left = columns - columns[:, chosen] @ weights
@@ -139,7 +140,7 @@ def projected(columns: Array, chosen: Array, most: float, begun: Array) -> Array
     Teboulle, "A fast iterative shrinkage-thresholding algorithm", SIAM Journal on Imaging Sciences 2(1), 2009.
     """
     gram, target = chosen.T @ chosen, chosen.T @ columns
-    step = 1 / (np.linalg.norm(gram, 2) + _TINY)
+    step = 1 / np.linalg.norm(gram, 2)
     weights = np.concatenate([begun, np.zeros((chosen.shape[1] - len(begun), columns.shape[1]), columns.dtype)])
     ahead = weights
     for number in range(_ROUNDS):

@@ -14,16 +14,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..factorization import factorize
+from ..factorization.clusters import k_means
 from ..settings import Settings
-from ..templates import Spectra, Templates, unit
+from ..templates import Templates, unit
 from .dictionary import SILENT, sounding
-from .factorize import Rows, k_means
 from .files import Name, Reader, Sound
 
 _LONGEST_S = 120.0  # of a recording
 _FRAMES, _SPECTRA, _UPDATES, _SEED = 600, 8, 100, 1
 _ENOUGH = 1.5  # times the divergence that is left: of a kit all of whose pieces are known 1.2, else 2.3 to 9
-_TINY = 1e-12
 
 
 def unknown_beside(settings: Settings) -> str | None:
@@ -79,26 +79,11 @@ def completed(settings: Settings, sound: Sound, sample_rate: float) -> Settings:
     frames /= frames.mean()
     known = fitted.spectra.astype(float)
     begun = k_means(frames, _SPECTRA, random) + 0.01 / frames.shape[1]
-    learned, left = _learned_beside(frames, known, begun)
-    _, left_alone = _learned_beside(frames, known, begun[:0])
-    if left_alone < _ENOUGH * left:
+    alone = factorize(frames.T, 0, given=known.T, iterations=_UPDATES)
+    beside = factorize(frames.T, _SPECTRA, given=known.T, start=(begun.T, None), iterations=_UPDATES)
+    if alone.losses[-1] < _ENOUGH * beside.losses[-1]:
         return settings
+    learned = unit(beside.W.T[len(known) :])
     part_of = np.append(fitted.part_of, np.full(len(learned), len(fitted.parts) - 1))
     spectra = np.concatenate([fitted.spectra, learned])
     return replace(settings, templates=replace(fitted, spectra=spectra, part_of=part_of))
-
-
-def _learned_beside(frames: Rows, known: Rows, begun: Rows) -> tuple[Spectra, float]:
-    """Spectra beside those that are `known`, from those `begun`; the divergence of `frames` from their model."""
-    count = len(known)
-    spectra = np.concatenate([known, begun])
-    activations = np.repeat(frames.sum(1, keepdims=True), len(spectra), 1) / len(spectra)
-    for _ in range(_UPDATES):
-        spectra /= spectra.sum(1, keepdims=True)
-        activations *= frames / (activations @ spectra + _TINY) @ spectra.T
-        if len(begun):
-            spectra[count:] *= activations[:, count:].T @ (frames / (activations @ spectra + _TINY))
-    spectra /= spectra.sum(1, keepdims=True)
-    model = activations @ spectra + _TINY
-    divergence = frames * np.log((frames + _TINY) / model) - frames + model
-    return unit(spectra[count:]), float(divergence.sum())

@@ -17,15 +17,24 @@ from numpy.typing import NDArray
 from ..dsp import windows
 from ..engine import LEARNED_EXPONENT
 from ..errors import BadInput, unknown
+from ..factorization import METHODS as FACTORIZATIONS
+from ..factorization import Factors, factorize
+from ..factorization.clusters import Rows, k_means
+from ..factorization.separable import SELECTIONS
 from ..settings import REST, Settings, Sizes
 from ..templates import Templates, check_names, unit
 from . import files
-from .factorize import METHODS, factors
 from .files import Name, Sound
 from .takeout import left_over, moved, tried_out
 
 Example = Name | NDArray[np.floating[Any]]
 """A sound file, or an array (samples, channels) or (samples,)."""
+
+BLIND = tuple(method for method in FACTORIZATIONS if method != "nmfd")
+"""Methods that take a mix apart. The templates of nmfd last some frames, and the engine's one."""
+
+METHODS = ("k-means", *BLIND)
+"""Methods that learn parts which were recorded alone."""
 
 MOST_COMPONENTS = 64
 """Of one part."""
@@ -59,7 +68,7 @@ def learn(
         pitches, if that helps
     sample_rate : of the templates, and of arrays, Hz; if left out, that of the first file
     components : templates of each part
-    method : a name of `rtsep.offline.factorize.METHODS`
+    method : "k-means", or one of `rtsep.factorize` but nmfd, whose templates last longer than a frame
     settings : of the engine that will use them
     splits, source : as in `Templates`
 
@@ -70,8 +79,7 @@ def learn(
     """
     settings = settings or Settings()
     check_names(examples)
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
+    check_method(method, METHODS)
     _check_components(components)
     sounds, rate = loaded(examples, sample_rate)
     sizes = settings.sizes(rate)
@@ -86,7 +94,7 @@ def learn(
                 f"{part!r} has {len(own)} frames that sound, too few for {components} components: give a longer "
                 "recording, or ask for fewer."
             )
-        spectra.append(METHODS[method](own, components, random))
+        spectra.append(_templates(own, components, method, random))
         if left is not None:
             trial = tried_out(own, left, components, LEARNED_EXPONENT, random)
             spectra[-1] = moved(spectra[-1], trial.reach)
@@ -115,16 +123,18 @@ def learn_blind(
     sample_rate: float | None = None,
     parts: int = 4,
     components: int = 4,
+    method: str = "nmf",
     settings: Settings | None = None,
     splits: str = "percussive",
     source: str = "",
 ) -> Templates:
     """Templates of the `parts` "1", "2", ... (from low to high) of a mix, of which nothing is known.
 
-    Factors `parts` x `components` by Kullback-Leibler NMF, then merges those that sound together most (by the
-    correlation of their activations) until `parts` are left. Other parameters and errors as of `learn`.
+    Factors `parts` x `components` by a method of BLIND, then merges those that sound together most (by the correlation
+    of their activations) until `parts` are left. Other parameters and errors as of `learn`.
     """
     settings = settings or Settings()
+    check_method(method, BLIND)
     _check_components(components)
     _check_components(parts, "parts")
     sounds, rate = loaded({"1": [example]}, sample_rate)
@@ -136,10 +146,11 @@ def learn_blind(
             f"{len(frames)} frames sound, too few for {parts} parts of {components} components: give a longer "
             "recording, or ask for fewer."
         )
-    frames /= frames.mean()
-    begin = frames[random.choice(len(frames), count, replace=False)] + 0.1
-    activations, spectra = factors(frames, np.ones((len(frames), count), np.float32), begin)
-    groups = _merged(np.corrcoef(activations.T), parts)
+    found = _factors(frames, count, method, random)
+    spectra = found.W.T
+    with np.errstate(invalid="ignore"):  # what never sounds is like nothing
+        alike = np.nan_to_num(np.corrcoef(found.H))
+    groups = _merged(np.atleast_2d(alike), parts)
     groups.sort(key=lambda group: float((spectra[group] @ np.arange(spectra.shape[1])).mean()))
     return Templates(
         parts=tuple(str(number + 1) for number in range(parts)),
@@ -231,6 +242,28 @@ def _check_sound(sound: Sound, name: str) -> None:
     flat = sliding_window_view(np.abs(sound) == peak, min(_CLIPPED, len(sound)), 0).all(-1)
     if peak > _LOUD and flat.any():
         warnings.warn(f"{name} is clipped: its templates will be too broad. Record it again, softer.", stacklevel=4)
+
+
+def check_method(method: str, methods: Sequence[str]) -> None:
+    """Refuse what is none of `methods`, with the reason if it is a method all the same."""
+    if method == "nmfd":
+        raise BadInput("the templates of nmfd last some frames, and those of the engine one: choose another method.")
+    if method == "k-means" and method not in methods:
+        raise BadInput("k-means finds no activations, by which parts are told in a mix: choose another method, as nmf.")
+    if method not in methods:
+        raise unknown("method", method, methods)
+
+
+def _templates(frames: Rows, components: int, method: str, random: np.random.Generator) -> Rows:
+    """Templates (components, bins) of `frames` (frames, bins)."""
+    if method == "k-means":
+        return k_means(frames, components, random)
+    return _factors(frames, components, method, random).W.T
+
+
+def _factors(frames: Rows, count: int, method: str, random: np.random.Generator) -> Factors:
+    """Clicks and tails, which are extremes, are no templates."""
+    return factorize(frames.T, count, method=method, typical=method in SELECTIONS, seed=random)
 
 
 def _check_components(number: int, what: str = "components") -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..dsp import nmf
 from ..engine import LEFT
+from ..factorization.clusters import Rows, k_means
 from ..templates import Spectra, unit
-from .factorize import Rows, k_means
 
 REACHES = (0, 3, 6)
 """How far templates may be moved, semitones to both sides."""
