@@ -1,6 +1,6 @@
 """How fast NMF and non-negative autoencoders learn: the loss after each update, as a table and a picture.
 
-    python examples/experiments/loss_curves.py [--loss euclidean] [--updates 1000] [--picture FILE]
+    python examples/experiments/loss_curves.py [--loss euclidean] [--updates 300] [--picture FILE]
 
 All begin with the same templates and learn the spectrogram of the seven notes of seven_components.py. An autoencoder
 has no activations of its own: it computes them from the frames, which leaves more of the loss.
@@ -28,7 +28,7 @@ def curves(loss: str, updates: int) -> dict[str, np.ndarray]:
     """The losses before the first update and after each, as parts of the one of silence, for each method."""
     sounds = notes()
     V = np.abs(librosa.stft(sounds.sum(0), n_fft=4096, hop_length=1024))  # noqa: N806
-    start = np.random.default_rng(0).random((len(V), len(sounds)))
+    start = rtsep.factorize(V, len(sounds), iterations=0).W
     found = {
         method: rtsep.factorize(V, len(sounds), method=method, loss=loss, start=(start, None), iterations=updates)
         for method in METHODS
@@ -65,7 +65,7 @@ def draw(losses: dict[str, np.ndarray], path: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", default="euclidean", help="kl, euclidean (default) or itakura-saito")
-    parser.add_argument("--updates", type=int, default=1000)
+    parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--picture", metavar="FILE")
     options = parser.parse_args()
     try:
