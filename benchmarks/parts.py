@@ -27,11 +27,11 @@ from items import items, means, read
 from table import RESULTS, publish, song, spread, write_json
 
 from rtsep.engine import Engine
+from rtsep.factorization.clusters import k_means
 from rtsep.live.sampler import Sampler
 from rtsep.live.stream import Stream
 from rtsep.offline.dictionary import learn
 from rtsep.offline.evaluate import si_sdr
-from rtsep.offline.factorize import METHODS
 from rtsep.offline.render import separate
 from rtsep.settings import Settings
 from rtsep.templates import KITS, Templates, load
@@ -72,7 +72,7 @@ def by_offline(examples, mix):
         frames = np.concatenate([magnitudes(spectra(sound)) for sound in recordings])
         level = frames.sum(1)
         frames = frames[level > level.max() * 10 ** (-DEEP_DB / 20)]
-        rows.append(METHODS["k-means"](frames, COMPONENTS, np.random.default_rng(1)))
+        rows.append(k_means(frames, COMPONENTS, np.random.default_rng(1)))
         part_of += [number] * COMPONENTS
     templates, transformed = np.concatenate(rows), spectra(mix)
     seen = magnitudes(transformed)

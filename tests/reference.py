@@ -4,6 +4,8 @@ It shares no code with the engine: frames are cut out of the sound by index, med
 masks and windows from their formulas, and nothing streams.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
@@ -112,3 +114,9 @@ def limited(sound: Array, ceiling: float, sample_rate: float, release_s: float =
         gain = min(gain, ceiling / peak) if peak > ceiling else gain
         output[i] = sample * gain
     return output
+
+
+def likeness(found: NDArray[Any], wanted: NDArray[Any]) -> float:
+    """The least cosine between one of `wanted` (rows, bins) and the row of `found` most like it."""
+    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (found, wanted)]
+    return float((unit[1] @ unit[0].T).max(1).min())

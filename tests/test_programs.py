@@ -190,3 +190,46 @@ def test_the_karaoke_example_writes_the_song_in_another_key(tmp_path):
     assert len(sound) == rate == 48_000
     middle = sound[12_000:36_000] * np.hanning(24_000)
     assert abs(np.abs(np.fft.rfft(middle)).argmax() * rate / 24_000 - 220) < 5
+
+
+@pytest.mark.slow
+def test_the_experiment_with_seven_notes_finds_them_by_nmf_alone():
+    printed = run("examples/experiments/seven_components.py")
+    found = dict(re.findall(r"^(\w[\w ]*)\n +1 .*?mean (-?[\d.]+) dB; (?:\d) of 7", printed, re.MULTILINE | re.DOTALL))
+    assert list(found) == ["nmf", "snpa", "greedy", "snpa of typical frames"]
+    assert float(found["nmf"]) > 10 > float(found["snpa of typical frames"]) > float(found["snpa"])
+
+
+@pytest.mark.slow
+def test_the_experiment_with_losses_prints_and_draws_them(tmp_path):
+    printed = run("examples/experiments/loss_curves.py", "--updates", "3", "--picture", tmp_path / "curves.png")
+    rows = [line.split()[-3:] for line in printed.splitlines()[1:5]]
+    assert all(float(last) < float(first) for first, _, last in rows)
+    assert (tmp_path / "curves.png").read_bytes()[1:4] == b"PNG"
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_factorizations_prints_its_ratios():
+    printed = run("benchmarks/factorize.py", "--updates", "3", "--runs", "1")
+    assert re.findall(r"^\| (\d+) ", printed, re.MULTILINE) == ["7", "20", "88"]
+
+
+def figures_of(printed):
+    """The rows of a table, by the words that they begin with."""
+    return {
+        found[1].strip(): [float(each) for each in found[2].split()]
+        for found in re.finditer(r"^(\S.*?)((?: +-?[\d.]+)+)$", printed, re.MULTILINE)
+    }
+
+
+@pytest.mark.slow
+def test_templates_that_last_tell_drums_apart(tmp_path):
+    rows = figures_of(run("examples/experiments/drum_loop.py"))
+    assert all(nmfd > nmf > mix for mix, nmf, nmfd in zip(rows["the loop"], rows["nmf"], rows["nmfd"], strict=True))
+
+
+@pytest.mark.slow
+def test_constraints_tell_hands_apart():
+    rows = figures_of(run("examples/experiments/piano_constraints.py"))
+    told, best = rows["nothing"], rows["harmonics, onsets and a score"]
+    assert best[0] > told[0] + 2 and best[1] > told[1] + 4 and best[2] > told[2]

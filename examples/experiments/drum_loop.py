@@ -46,14 +46,14 @@ def taken_apart(sound, method):
     """Three parts (3, samples) that add up to `sound`, the lowest first."""
     spectrum = stft(sound, WINDOW, HOP)
     more = {"length": LENGTH} if method == "nmfd" else {}
-    W, H, _ = rtsep.factorize(abs(spectrum), 3, method=method, iterations=100, seed=SEED, **more)
+    W, H, _ = rtsep.factorize(abs(spectrum), 3, method=method, iterations=100, seed=SEED, **more)  # noqa: N806
     models = np.array([model(W[:, [k]], H[[k]]) for k in range(3)])
     order = np.argsort([(np.arange(len(each)) * each.sum(1)).sum() / each.sum() for each in models])
     shares = models[order] / (models.sum(0) + 1e-12)
     return np.array([istft(share * spectrum, HOP, len(sound)) for share in shares])
 
 
-def model(W, H):
+def model(W, H):  # noqa: N803
     """What templates (bins, rank) or (bins, rank, length) and activations (rank, frames) come to."""
     if W.ndim == 2:
         return W @ H

@@ -82,7 +82,7 @@ def main():
     print(f"{'SI-SDR, dB: told is':32}{'left':>8}{'right':>8}{'divergence':>12}")
     print(f"{'(the mix)':32}" + "".join(f"{rtsep.si_sdr(hand, sound):8.1f}" for hand in hands.values()))
     for told, start in starts.items():
-        W, H, losses = rtsep.factorize(V, start[0].shape[1], start=start, iterations=100)
+        W, H, losses = rtsep.factorize(V, start[0].shape[1], start=start, iterations=100)  # noqa: N806
         if told == "nothing":  # which hand a component is of, the truth must tell: its best case
             left, right = (((W.T @ abs(stft(hand, WINDOW, HOP))) * H).sum(1) for hand in hands.values())
             right = right > left

@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="template file, as in kit.rtsep")
     parser.add_argument("--splits", metavar="STEM", help="percussive (default), harmony, or mix: all that is heard "
                         "(default with --score, or a single part)")  # fmt: skip
-    parser.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 4)")
+    parser.add_argument("--components", type=int, metavar="N", help="spectra of each part (default: 8, blindly 1)")
     parser.add_argument("--method", metavar="M", help=f"{', '.join(METHODS)} (default: k-means, blindly nmf)")
     parser.add_argument("--parts", type=int, metavar="N", help="take one mix apart blindly into N parts")
     parser.add_argument("--score", action="append", default=[], metavar="FILE", help="learn the pitches of one "
@@ -103,13 +103,13 @@ def learn_files(
             raise BadInput("a mix is taken apart blindly, without a score: leave one of them out.")
         if len(recordings) != 1:
             raise BadInput(f"{len(recordings)} recordings to be taken apart: name one mix.")
-        source = f"{Path(recordings[0]).name}, taken apart blindly"
+        source = f"{Path(recordings[0]).name}, taken apart blindly by {method or 'nmf'}"
         templates = learn_blind(
             recordings[0],
             sample_rate=sample_rate,
             parts=parts,
             method=method or "nmf",
-            components=4 if components is None else components,
+            components=1 if components is None else components,
             settings=settings,
             splits=splits or "percussive",
             source=source,

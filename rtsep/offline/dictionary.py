@@ -122,7 +122,7 @@ def learn_blind(
     *,
     sample_rate: float | None = None,
     parts: int = 4,
-    components: int = 4,
+    components: int = 1,
     method: str = "nmf",
     settings: Settings | None = None,
     splits: str = "percussive",
