@@ -92,6 +92,17 @@ def test_paths_are_those_of_a_plain_double_loop(seed):
         assert (first[song], last[song]) == (begin, end)
 
 
+def test_a_frame_costs_as_far_as_it_is_off_octaves_aside():
+    pitches = np.arange(1, 242, dtype=np.uint8)
+    (costs,) = hum_search._costs(hum_search._CLASSES[pitches][np.newaxis], np.array([103], np.uint8))
+    for pitch, cost in zip(pitches.tolist(), costs[0], strict=True):
+        off = min(abs(pitch - 103 + 48 * octave) for octave in range(-4, 5)) / 4
+        assert cost == min(off / 2, 1)
+    (missing,) = hum_search._costs(np.full((1, 1), 255, np.uint8), np.array([103], np.uint8))
+    (rest,) = hum_search._costs(np.full((1, 1), 20, np.uint8), np.array([0], np.uint8))
+    assert missing[0, 0] == 0.5 and rest[0, 0] == 0
+
+
 def test_a_contour_has_medians_of_what_is_mostly_voiced():
     f0 = np.zeros(60, np.float32)
     f0[:10] = 55
@@ -108,7 +119,7 @@ def test_a_contour_has_medians_of_what_is_mostly_voiced():
 @pytest.mark.parametrize("key", (-5, 0, 2.5))
 @pytest.mark.parametrize("tempo", (0.8, 1.0, 1.25))
 def test_a_query_is_found_in_any_key_and_tempo(melodies, index, key, tempo):
-    for number in range(0, 100, 40):
+    for number in range(0, 100, 50):
         excerpt = melodies[number][1500:2500]
         first = np.flatnonzero(excerpt)[0] / 100
         found = index.search(heard(np.where((part := at_tempo(excerpt, tempo)) > 0, part + key, 0)))[0]
@@ -122,10 +133,10 @@ def test_a_query_is_found_in_any_key_and_tempo(melodies, index, key, tempo):
 def test_a_query_is_found_as_people_hum(melodies, index, damage):
     random = np.random.default_rng(2)
     ranks = []
-    for number in range(0, 100, 10):
-        excerpt = melodies[number][1000:2200]
+    for number in range(0, 100, 20):
+        excerpt = at_tempo(melodies[number][1000:2200], (0.77, 1.29)[number % 40 // 20])
         if damage == "uneven tempo":
-            excerpt = excerpt[np.cumsum(1 + 0.3 * np.sin(np.arange(1000) / 100)).astype(int).clip(max=1199)]
+            excerpt = excerpt[np.cumsum(1 + 0.3 * np.sin(np.arange(700) / 100)).astype(int).clip(max=len(excerpt) - 1)]
         count = len(excerpt)
         pitch = {
             "vibrato and drift": excerpt + 0.5 * np.sin(np.arange(count) / 3) + np.linspace(-0.7, 0.7, count),
@@ -330,4 +341,4 @@ def test_words_of_all_stretches_are_in_the_query():
         words, frames = hum_search._words(hum_search._Flat([song]))
         known = hum_search._words_of_query(query, stretch)[words]
         right = np.abs(frames - hum_search._LEAD - known * stretch) <= 3
-        assert right[known >= 0].mean() > 0.5 and (known >= 0).mean() > 0.8
+        assert right[known >= 0].mean() > 0.5 and (known >= 0).mean() > 0.6

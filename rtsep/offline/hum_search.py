@@ -40,7 +40,7 @@ _MISSING = 0.5  # cost of a frame of the query where the song has no melody; the
 _WARP = 0.16  # cost of each step that is not straight
 _LUCK = 0.02  # a song that is e times as long has as many more places to be like a query by chance
 
-_STRETCHES = 2 ** (np.arange(-4, 5) / 10)  # seconds of the song for one of the query
+_STRETCHES = 2 ** (np.arange(-3, 4) / 8)  # seconds of the song for one of the query
 _APART = (6, 12, 18, 24)  # frames from the first to the other pitches of a word
 _WORD_STEP = 3  # frames of a song from word to word
 _DICTIONARY = 12 ** len(_APART)  # words
@@ -48,7 +48,7 @@ _NEAR = 0.85  # semitones by which an interval of a song may differ from that of
 _HELD = 15  # frames for which a pitch counts on in a gap
 _BIN = 10  # frames of a song whose votes are for one place
 _LEAD = -(-int(_MOST * _STRETCHES[-1]) // _BIN) * _BIN  # before a song, as long as a query can be
-_PLACES = 400  # that are aligned
+_PLACES, _FINE = 400, 100  # that are aligned, and that are so a little higher and lower too
 _AROUND = 20  # frames before and after where the votes say that the query lies
 _HARMONICS = ((1, 1.0), (2, 1.0), (3, 0.6))  # of pitch classes, whose sum is large for equal ones, and their weights
 
@@ -145,10 +145,14 @@ def _essence(query: Contour) -> Contour:
     return query
 
 
-def _classes(contour: NDArray[np.uint8], transposed: NDArray[np.int64] | int = 0) -> NDArray[np.uint8]:
-    """Pitch classes, 0 to 47, of a contour that is `transposed` by quarters of a semitone; _GAP where there is none."""
-    classes = (contour.astype(np.int16) - 1 + transposed) % _OCTAVE
-    return np.where(contour > 0, classes, _GAP).astype(np.uint8)
+_CLASSES = np.append(_GAP, np.arange(255) % _OCTAVE).astype(np.uint8)
+"""The pitch class, 0 to 47, that a value of a contour is; _GAP where there is none."""
+
+
+def _transposed(classes: NDArray[np.uint8], shift: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Pitch classes (places, frames), each row moved up by its `shift` in quarters of a semitone."""
+    moved = (classes + shift[:, np.newaxis]) % _OCTAVE
+    return np.where(classes == _GAP, _GAP, moved).astype(np.uint8)
 
 
 def _held(contour: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -160,23 +164,20 @@ def _held(contour: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return contour
 
 
-_SEMITONES_OF = ((np.arange(256).astype(np.int8).astype(int) + PER_SEMITONE // 2) // PER_SEMITONE % 12).astype(np.uint8)
-"""The interval, 0 to 11 semitones, that a difference of two pitch classes in arithmetic of 8 bits is."""
-
-
-def _words(flat: _Flat) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+def _words(flat: _Flat) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Words of all songs, at each _WORD_STEP frames where no pitch is missing, and the frames at which they stand."""
     held = _held(flat.codes)
-    classes = _classes(held)
+    classes = _CLASSES[held]
     count = len(classes)
     words, whole = np.zeros(count, np.uint16), classes != _GAP
     for place, apart in enumerate(_APART):
         later = np.full(count, _GAP, np.uint8)
         later[: -(apart // _WORD_STEP)] = classes[apart // _WORD_STEP :]
-        words += _SEMITONES_OF[later - classes] * np.uint16(12**place)
+        semitones = (later + np.uint8(_OCTAVE + PER_SEMITONE // 2) - classes) // PER_SEMITONE % 12
+        words += semitones * np.uint16(12**place)
         whole &= later != _GAP
     there = np.flatnonzero(whole)
-    return words[there], there * _WORD_STEP
+    return words[there].astype(np.int64), there * _WORD_STEP  # as NumPy has indices
 
 
 def _words_of_query(query: Contour, stretch: float) -> NDArray[np.int16]:
@@ -224,17 +225,18 @@ def _aligned(flat: _Flat, query: Contour, begins: NDArray[np.int64], stretches: 
     frames = np.rint(begins[:, np.newaxis] + along * stretches[:, np.newaxis]).astype(np.int64)
     low = (flat.starts[song] + _LEAD)[:, np.newaxis]
     inside = (frames >= low) & (frames < low + flat.lengths[song][:, np.newaxis])
-    windows = np.where(inside, flat.codes[np.where(inside, frames, 0)], 0)
-    shift = _shift(windows[:, _AROUND:-_AROUND], query)
-    voiced = np.count_nonzero(query)
+    classes = _CLASSES[np.where(inside, flat.codes[np.where(inside, frames, 0)], 0)]
+    shift = _shift(classes[:, _AROUND:-_AROUND], query)
     best = np.full(len(begins), np.inf)
     found = np.zeros((len(begins), 3), np.int64)  # first and last column, and by how much it was transposed
-    for more in (-PER_SEMITONE // 2, 0, PER_SEMITONE // 2):
-        classes = _classes(windows, (shift + more)[:, np.newaxis])
-        sums, first, last = subsequence_dtw(_costs(classes, query))
-        better = sums / voiced < best
-        best[better] = sums[better] / voiced
-        found[better] = np.stack([first, last, shift + more], 1)[better]
+    for more in (0, -PER_SEMITONE // 2, PER_SEMITONE // 2):
+        chosen = np.argsort(best)[: _FINE if more else None]
+        moved = shift[chosen] + more
+        sums, first, last = subsequence_dtw(_costs(_transposed(classes[chosen], moved), query))
+        costs = sums / np.count_nonzero(query)
+        better = costs < best[chosen]
+        best[chosen[better]] = costs[better]
+        found[chosen[better]] = np.stack([first, last, moved], 1)[better]
     each = np.arange(len(begins))
     ends = (frames[each, column] - low[:, 0] for column in found[:, :2].T)
     start, end = (np.clip(frame, 0, flat.lengths[song]) * STEP_S for frame in ends)
@@ -243,11 +245,11 @@ def _aligned(flat: _Flat, query: Contour, begins: NDArray[np.int64], stretches: 
     yield from map(Place, *(column.tolist() for column in (song, start, end, semitones, scores)))
 
 
-def _shift(windows: NDArray[np.uint8], query: Contour) -> NDArray[np.int64]:
-    """By how many quarters of a semitone each of `windows` (places, frames of the query) is to be transposed."""
-    classes, own = _classes(windows), _classes(query)
+def _shift(classes: NDArray[np.uint8], query: Contour) -> NDArray[np.int64]:
+    """By how many quarters of a semitone each of `classes` (places, frames of the query) is to be moved up."""
+    own = _CLASSES[query]
     shifts = np.arange(_OCTAVE)
-    likeness = np.zeros((len(windows), _OCTAVE), np.float32)
+    likeness = np.zeros((len(classes), _OCTAVE), np.float32)
     for harmonic, weight in _HARMONICS:
         turns = np.exp(2j * np.pi * harmonic * np.arange(256) / _OCTAVE).astype(np.complex64)
         turns[_GAP] = 0
