@@ -66,23 +66,23 @@ def main():
     hands = {"left": played(LEFT), "right": played(RIGHT)}
     sound = sum(hands.values())
     spectrum = stft(sound, WINDOW, HOP)
-    V, (bins, frames), notes = abs(spectrum), spectrum.shape, LEFT + RIGHT
+    (bins, frames), notes = spectrum.shape, LEFT + RIGHT
     pitches = sorted({pitch for pitch, *_ in notes})
     own = np.array([pitch > 65 for pitch in pitches])  # of the right hand
     random, some = np.random.default_rng(SEED), len(pitches)
-    W, score = harmonic(pitches, bins), sounding(pitches, frames, notes)
+    tones, score = harmonic(pitches, bins), sounding(pitches, frames, notes)
     hammers = random.uniform(0.5, 1, (bins, some)), struck(pitches, frames, notes)
     starts = {
         "nothing": (random.uniform(0.5, 1, (bins, some)), random.uniform(0.5, 1, (some, frames))),
-        "harmonics": (W, random.uniform(0.5, 1, (some, frames))),
+        "harmonics": (tones, random.uniform(0.5, 1, (some, frames))),
         "a score": (random.uniform(0.5, 1, (bins, some)), score),
-        "harmonics and a score": (W, score),
-        "harmonics, onsets and a score": (np.hstack([W, hammers[0]]), np.vstack([score, hammers[1]])),
+        "harmonics and a score": (tones, score),
+        "harmonics, onsets and a score": (np.hstack([tones, hammers[0]]), np.vstack([score, hammers[1]])),
     }
     print(f"{'SI-SDR, dB: told is':32}{'left':>8}{'right':>8}{'divergence':>12}")
     print(f"{'(the mix)':32}" + "".join(f"{rtsep.si_sdr(hand, sound):8.1f}" for hand in hands.values()))
     for told, start in starts.items():
-        W, H, losses = rtsep.factorize(V, start[0].shape[1], start=start, iterations=100)  # noqa: N806
+        W, H, losses = rtsep.factorize(abs(spectrum), start[0].shape[1], start=start, iterations=100)  # noqa: N806
         if told == "nothing":  # which hand a component is of, the truth must tell: its best case
             left, right = (((W.T @ abs(stft(hand, WINDOW, HOP))) * H).sum(1) for hand in hands.values())
             right = right > left

@@ -8,6 +8,7 @@ COMMANDS = {
     "web": "un-mix in the browser: opens a page, which sends nothing anywhere",
     "learn": "learn sounds that split a stem into parts",
     "evaluate": "compare stems with the true ones",
+    "hum": "find the song of a melody that you hum",
     "midi": "bind the controls of MIDI controllers",
     "preset": "keep and pass on levels",
     "export": "write the engine for other programs",

@@ -177,7 +177,7 @@ def separate_files(
     if executor is not None:
         return spread(executor, work, plan, jobs, report)
     threads = min(most, len(plan))
-    with ThreadPoolExecutor(threads) if threads > 1 else _Here() as pool:
+    with ThreadPoolExecutor(threads) if threads > 1 else Here() as pool:
         return spread(pool, work, plan, threads, report, stop.set)
 
 
@@ -277,7 +277,7 @@ class _Work:
         return fingerprint(place, self.settings, parameters, self.names, self.format, self.bits, self.regions)
 
 
-class _Here(Executor):
+class Here(Executor):
     """Works at once, in the thread that submits."""
 
     def submit(self, fn: Callable[..., T], /, *arguments: Any, **more: Any) -> Future[T]:
