@@ -14,6 +14,7 @@ from signals import music, noise, tune
 from rtsep import evaluate
 from rtsep.__main__ import main
 from rtsep.errors import BadInput, Unavailable
+from rtsep.offline import oracles
 from rtsep.offline.bss_eval import bss_eval
 from rtsep.offline.evaluate import snr
 from rtsep.offline.oracles import oracle
@@ -164,6 +165,12 @@ def test_oracle_masks_against_their_formulas(stems):
     for kind, each in masks.items():
         for found, mask in zip(oracle(kind, [*stems.values()], mix), each, strict=True):
             np.testing.assert_allclose(found, librosa.istft(mask * whole, n_fft=2048, length=RATE).T, atol=2e-4)
+
+
+def test_oracle_masks_of_pieces_are_those_of_the_whole(stems, monkeypatch):
+    whole = oracle("ratio mask", [*stems.values()], sum(stems.values()))
+    monkeypatch.setattr(oracles, "_PIECE", 3 * 512)
+    np.testing.assert_allclose(oracle("ratio mask", [*stems.values()], sum(stems.values())), whole, atol=1e-6)
 
 
 def test_what_a_mixture_has_beside_the_stems_is_left_out_by_masks(stems):
