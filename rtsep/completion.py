@@ -7,7 +7,7 @@ from typing import Any
 from . import streams
 
 SHELLS = ("bash", "zsh")
-_FILES = {"FILE", "SONG", "PNG", "PART=FILE"}
+_FILES = {"FILE", "SONG", "PNG", "PART=FILE", "TRUTH", "ESTIMATES"}
 _FOLDERS = {"DIR", "FOLDER", "OUT"}
 
 
