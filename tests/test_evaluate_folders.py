@@ -148,7 +148,9 @@ def test_a_shift_is_told(stems, late):
 
 def test_mono_is_spread_and_lengths_are_cut_with_a_word(stems):
     lead = stems["lead"]
-    with pytest.warns(UserWarning, match="first 15000 of up to 16000 samples"):
+    with pytest.warns(
+        UserWarning, match="as long as the estimate 'x': compared are the first 15000 of up to 16000 samples"
+    ):
         found = evaluate({"x": lead}, {"x": lead[:15000, 0]})
     assert found.mean.snr == math.inf
 
@@ -278,6 +280,7 @@ def test_the_picture_is_written_whole_and_never_over_another(folders, capsys):
     assert (folders / "bars.png").read_bytes().startswith(b"\x89PNG")
     assert main(command) == 2
     assert "bars.png exists already" in capsys.readouterr().err
+    (folders / "estimates" / "a.wav").unlink()
     assert main([*command, "--force"]) == 0
 
 
@@ -286,6 +289,9 @@ def test_the_command_refuses(folders, capsys):
     for estimates, word in ((f"{folders}/no", "there is no file"), (f"{folders}/empty", "is a folder")):
         assert main(["evaluate", f"{folders}/true", estimates]) == 2
         assert word in capsys.readouterr().err
+    write(folders / "nan.wav", np.full(9, np.nan))
+    assert main(["evaluate", f"{folders}/true", f"{folders}/nan.wav"]) == 2
+    assert "the estimate 'nan' holds what is no number" in capsys.readouterr().err
     soundfile.write(folders / "true" / "lead.flac", np.zeros(9), RATE)
     assert main(["evaluate", f"{folders}/true", f"{folders}/estimates"]) == 2
     assert "lead.wav has a namesake there" in capsys.readouterr().err
