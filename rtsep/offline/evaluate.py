@@ -133,7 +133,8 @@ def evaluate(
     truth, estimates : {name: array (samples, channels) or (samples,), or sound file}; arrays alone, which are called
         "1", "2", ...; or a sound file, or a folder of them
     mixture : of which also the scores as an estimate, and those of oracle masks, are wanted
-    matching : a name of MATCHINGS; what fits best is told by SI-SDR
+    matching : "names", what is left one to one as it fits best; "one-to-one", all so; or "best", where two may share an
+        estimate. What fits best is told by SI-SDR
     bss_eval : whether to measure SDR, SIR and SAR too: some seconds for each minute
 
     Raises
