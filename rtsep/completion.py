@@ -7,7 +7,7 @@ from typing import Any
 from . import streams
 
 SHELLS = ("bash", "zsh")
-_FILES = {"FILE", "SONG", "PNG", "PART=FILE", "INDEX", "HUM"}
+_FILES = {"FILE", "SONG", "PNG", "PART=FILE", "INDEX", "HUM", "TRUTH", "ESTIMATES"}
 _FOLDERS = {"DIR", "FOLDER", "OUT"}
 
 

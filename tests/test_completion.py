@@ -36,6 +36,7 @@ def test_bash_can_read_it(script):
         ("rtsep separate my", "my.wav"),
         ("rtsep live --record ta", "takes"),
         ("rtsep karaoke my", "my.wav"),
+        ("rtsep evaluate my", "my.wav"),
     ],
 )
 def test_bash_completes(script, tmp_path, words, offered):

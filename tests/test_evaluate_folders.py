@@ -14,6 +14,7 @@ from signals import music, noise, tune
 from rtsep import evaluate
 from rtsep.__main__ import main
 from rtsep.errors import BadInput, Unavailable
+from rtsep.offline import oracles
 from rtsep.offline.bss_eval import bss_eval
 from rtsep.offline.evaluate import snr
 from rtsep.offline.oracles import oracle
@@ -147,7 +148,9 @@ def test_a_shift_is_told(stems, late):
 
 def test_mono_is_spread_and_lengths_are_cut_with_a_word(stems):
     lead = stems["lead"]
-    with pytest.warns(UserWarning, match="first 15000 of up to 16000 samples"):
+    with pytest.warns(
+        UserWarning, match="as long as the estimate 'x': compared are the first 15000 of up to 16000 samples"
+    ):
         found = evaluate({"x": lead}, {"x": lead[:15000, 0]})
     assert found.mean.snr == math.inf
 
@@ -164,6 +167,12 @@ def test_oracle_masks_against_their_formulas(stems):
     for kind, each in masks.items():
         for found, mask in zip(oracle(kind, [*stems.values()], mix), each, strict=True):
             np.testing.assert_allclose(found, librosa.istft(mask * whole, n_fft=2048, length=RATE).T, atol=2e-4)
+
+
+def test_oracle_masks_of_pieces_are_those_of_the_whole(stems, monkeypatch):
+    whole = oracle("ratio mask", [*stems.values()], sum(stems.values()))
+    monkeypatch.setattr(oracles, "_PIECE", 3 * 512)
+    np.testing.assert_allclose(oracle("ratio mask", [*stems.values()], sum(stems.values())), whole, atol=1e-6)
 
 
 def test_what_a_mixture_has_beside_the_stems_is_left_out_by_masks(stems):
@@ -271,6 +280,7 @@ def test_the_picture_is_written_whole_and_never_over_another(folders, capsys):
     assert (folders / "bars.png").read_bytes().startswith(b"\x89PNG")
     assert main(command) == 2
     assert "bars.png exists already" in capsys.readouterr().err
+    (folders / "estimates" / "a.wav").unlink()
     assert main([*command, "--force"]) == 0
 
 
@@ -279,6 +289,9 @@ def test_the_command_refuses(folders, capsys):
     for estimates, word in ((f"{folders}/no", "there is no file"), (f"{folders}/empty", "is a folder")):
         assert main(["evaluate", f"{folders}/true", estimates]) == 2
         assert word in capsys.readouterr().err
+    write(folders / "nan.wav", np.full(9, np.nan))
+    assert main(["evaluate", f"{folders}/true", f"{folders}/nan.wav"]) == 2
+    assert "the estimate 'nan' holds what is no number" in capsys.readouterr().err
     soundfile.write(folders / "true" / "lead.flac", np.zeros(9), RATE)
     assert main(["evaluate", f"{folders}/true", f"{folders}/estimates"]) == 2
     assert "lead.wav has a namesake there" in capsys.readouterr().err

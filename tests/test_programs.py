@@ -162,6 +162,16 @@ def test_un_mixing_cleans_the_chords_under_loud_drums():
     assert right["the mix"] + 10 < right["balanced: harmony"] <= 100
 
 
+@pytest.mark.slow
+def test_the_more_is_known_of_a_piano_the_better_its_hands_come_apart():
+    printed = run("examples/experiments/constraints_on_a_piano.py")
+    rows = re.findall(r"^(.{30}) +(-?[\d.]+) +(-?[\d.]+)$", printed, re.MULTILINE)
+    lower = {name.strip(): float(lower) for name, lower, _ in rows}
+    known = ["nothing", "the overtones of each pitch", "spectra of other pianos", "the score", "(ratio mask)"]
+    assert [lower[name] for name in known] == sorted(lower[name] for name in known)
+    assert lower["the score, 0.5 s late"] + 5 < lower["the score"]
+
+
 def test_the_live_example_turns_the_drums_down():
     printed = run("examples/drums_down_live.py", "virtual", input="-6\nloud\nq\n")
     assert "drums are at -6.0 dB" in printed and "percussive.gain_db is 'loud'" in printed and "xruns" in printed

@@ -135,7 +135,7 @@ def picture(found: Evaluation) -> bytes:
         axis.bar(places, heights, width, label=kind, color=colors[number])
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set_xticks(range(len(found.scores)), [_called(s.truth, s.estimate) for s in found.scores])
-    axis.set_ylabel(f"SI-SDR in dB, up to {_DRAWN_DB}")
+    axis.set_ylabel(f"SI-SDR in dB, cut at ±{_DRAWN_DB}")
     axis.grid(axis="y", linewidth=0.4)
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     image = io.BytesIO()

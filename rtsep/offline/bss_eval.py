@@ -61,12 +61,11 @@ def correlations(signals: NDArray[Any], first: int, reach: int) -> _Values:
     """
     size = _BLOCKS * (reach + 1)
     block = size - 2 * reach
-    signals = signals.astype(np.float64)
-    padded = np.pad(signals, ((0, 0), (reach, reach)))
     products = np.zeros((first, len(signals), size // 2 + 1), np.complex128)
     for start in range(0, signals.shape[1], block):
-        here = np.fft.rfft(signals[:first, start : start + block], size)
-        around = np.fft.rfft(padded[:, start : start + size], size)
-        products += here.conj()[:, np.newaxis] * around
+        here = signals[:first, start : start + block].astype(np.float64)
+        around = signals[:, max(start - reach, 0) : start + block + reach].astype(np.float64)
+        around = np.pad(around, ((0, 0), (max(reach - start, 0), 0)))
+        products += np.fft.rfft(here, size).conj()[:, np.newaxis] * np.fft.rfft(around, size)
     found: _Values = np.fft.irfft(products)[..., : 2 * reach + 1]
     return found

@@ -133,7 +133,8 @@ def evaluate(
     truth, estimates : {name: array (samples, channels) or (samples,), or sound file}; arrays alone, which are called
         "1", "2", ...; or a sound file, or a folder of them
     mixture : of which also the scores as an estimate, and those of oracle masks, are wanted
-    matching : a name of MATCHINGS; what fits best is told by SI-SDR
+    matching : "names", what is left one to one as it fits best; "one-to-one", all so; or "best", where two may share an
+        estimate. What fits best is told by SI-SDR
     bss_eval : whether to measure SDR, SIR and SAR too: some seconds for each minute
 
     Raises
@@ -143,7 +144,7 @@ def evaluate(
     """
     if matching not in MATCHINGS:
         raise unknown("matching", matching, MATCHINGS)
-    named, guessed = _named(truth, "truth"), _named(estimates, "estimates")
+    named, guessed = _named(truth), _named(estimates)
     if isinstance(mixture, str | os.PathLike):
         named = {name: sound for name, sound in named.items() if not _same(sound, mixture)}
     if not named or not guessed:
@@ -151,30 +152,36 @@ def evaluate(
     true, guesses, mix = _alike(named, guessed, mixture)
     pairs = _matched(true, guesses, matching)
     measured = {name: _measures(true[name], guesses[guess]) for name, guess in pairs.items() if guess is not None}
-    audible = [name for name, sound in true.items() if sound.any()]
-    for name in true.keys() - set(audible):
+    silent = [name for name, sound in true.items() if not sound.any()]
+    for name in silent:
         warnings.warn(f"the true stem {name!r} is silent: nothing can be like it, and it has no figures.", stacklevel=2)
-    others: dict[str, dict[str, Measures]] = {name: {} for name in true}
-    if mix is not None:
-        sounds = {"mixture": [mix] * len(true)} | {kind: oracle(kind, [*true.values()], mix) for kind in MASKS}
-        for kind, each in sounds.items():
-            for (name, stem), sound in zip(true.items(), each, strict=True):
-                others[name][kind] = _measures(stem, sound)
-    compared = [name for name in audible if name in measured]
-    if bss_eval and compared:
-        order = [*compared, *(name for name in audible if name not in compared)]
-        figures = projected([true[name] for name in order], [guesses[str(pairs[name])] for name in compared])
-        for name, (sdr, sir, sar) in zip(compared, figures, strict=True):
-            measured[name] = measured[name]._replace(sdr=sdr, sir=sir, sar=sar)
-    for name in compared:
-        told = _shifted(true[name], guesses[str(pairs[name])])
+    compared = {name: guesses[guess] for name, guess in pairs.items() if guess is not None and name not in silent}
+    for name, guess in compared.items():
+        told = _shifted(true[name], guess)
         if told:
             warnings.warn(f"the estimate {pairs[name]!r} of {name!r} {told}", stacklevel=2)
+    if bss_eval and compared:
+        rest = [name for name in true if name not in compared and name not in silent]
+        figures = projected([true[name] for name in (*compared, *rest)], [*compared.values()])
+        for name, (sdr, sir, sar) in zip(compared, figures, strict=True):
+            measured[name] = measured[name]._replace(sdr=sdr, sir=sir, sar=sar)
+    others = {} if mix is None else _of_mixture(true, mix)
     none = Measures(math.nan, math.nan, math.nan)
     return Evaluation(
-        tuple(Score(name, pairs[name], measured.get(name, none), others[name]) for name in true),
+        tuple(Score(name, pairs[name], measured.get(name, none), others.get(name, {})) for name in true),
         tuple(name for name in guesses if name not in pairs.values()),
     )
+
+
+def _of_mixture(truth: Mapping[str, Sound], mixture: Sound) -> dict[str, dict[str, Measures]]:
+    """What the mixture itself has, and what oracle masks make of it, by the names of stems."""
+    found: dict[str, dict[str, Measures]] = {
+        name: {"mixture": _measures(stem, mixture)} for name, stem in truth.items()
+    }
+    for kind in MASKS:
+        for (name, stem), sound in zip(truth.items(), oracle(kind, [*truth.values()], mixture), strict=True):
+            found[name][kind] = _measures(stem, sound)
+    return found
 
 
 def _two(reference: ArrayLike, estimate: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -200,7 +207,7 @@ def _mean(measures: Sequence[Measures]) -> Measures:
     return Measures(*(mean(place) for place in range(len(Measures._fields))))  # type: ignore[arg-type]
 
 
-def _named(sounds: Sounds, what: str) -> dict[str, ArrayLike | Name]:
+def _named(sounds: Sounds) -> dict[str, ArrayLike | Name]:
     """Each sound by its name."""
     if isinstance(sounds, Mapping):
         return dict(sounds)
@@ -233,17 +240,16 @@ def _alike(
         sound, rate = _read(source, what, rate)
         sounds.append((what, sound))
     channels = max(sound.shape[1] for _, sound in sounds)
-    samples = min(len(sound) for _, sound in sounds)
-    cut = [what for what, sound in sounds if len(sound) > samples]
+    shortest, samples = min(((what, len(sound)) for what, sound in sounds), key=lambda each: each[1])
+    longest = max(len(sound) for _, sound in sounds)
     for what, sound in sounds:
         if sound.shape[1] not in (1, channels):
             raise BadInput(f"{what} has {sound.shape[1]} channels and others {channels}: mix them to as many first.")
-    if cut:
-        longest = max(len(sound) for _, sound in sounds)
+    if longest > samples:
         length = f"{samples} of up to {longest} samples"
         if rate is not None:
             length += f" ({samples / rate:.3f} of {longest / rate:.3f} s)"
-        warnings.warn(f"the sounds are not equally long: compared are the first {length}.", stacklevel=3)
+        warnings.warn(f"not all are as long as {shortest}: compared are the first {length}.", stacklevel=3)
     same = [np.broadcast_to(sound[:samples], (samples, channels)) for _, sound in sounds]
     parts = iter(same)
     return ({name: next(parts) for name in truth}, {name: next(parts) for name in estimates}, next(parts, None))
@@ -257,14 +263,15 @@ def _read(source: ArrayLike | Name, what: str, rate: float | None) -> tuple[Soun
             warnings.warn(
                 f"{what} has {own:g} Hz, and is resampled to the {rate:g} Hz of the first true stem.", stacklevel=4
             )
-            return soxr.resample(sound, own, rate), rate
-        return sound, own
-    array = np.asarray(source)
-    if array.ndim not in (1, 2) or not array.size or not np.issubdtype(array.dtype, np.floating):
-        raise BadInput(f"{what} is an array of {array.dtype} {array.shape}: it must be floats (samples, channels).")
-    if not np.isfinite(array).all():
+            sound = soxr.resample(sound, own, rate)
+        rate = rate or own
+    else:
+        sound = np.asarray(source)
+        if sound.ndim not in (1, 2) or not sound.size or not np.issubdtype(sound.dtype, np.floating):
+            raise BadInput(f"{what} is an array of {sound.dtype} {sound.shape}: it must be floats (samples, channels).")
+    if not np.isfinite(sound).all():
         raise BadInput(f"{what} holds what is no number: mend what made it.")
-    return (array[:, np.newaxis] if array.ndim == 1 else array), rate
+    return (sound[:, np.newaxis] if sound.ndim == 1 else sound), rate
 
 
 def _matched(truth: Mapping[str, Sound], estimates: Mapping[str, Sound], matching: str) -> dict[str, str | None]:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .files import Sound
-from .spectra import Floats, Spectra, istft, stft
+from .spectra import HOP, WINDOW, Floats, Spectra, istft, stft
 
 _TINY = 1e-20  # of a power, against division by zero
+_BESIDE = 2 * WINDOW  # samples around a piece, whose frames are then those of the whole
+_PIECE = 1024 * HOP  # samples; a song's spectra would take gigabytes
 
 
 def _ratio(stems: Spectra, mixture: Spectra) -> Floats:
@@ -56,10 +58,14 @@ def oracle(kind: str, stems: Sequence[Sound], mixture: Sound) -> list[Sound]:
     stems, mixture : (samples, channels) each, all of one shape
     """
     found = [np.empty(mixture.shape, np.float32) for _ in stems]
-    for channel in range(mixture.shape[1]):
-        whole = stft(mixture[:, channel])
-        parts = np.stack([stft(stem[:, channel]) for stem in stems])
-        masks = MASKS[kind](np.concatenate([parts, [whole - parts.sum(0)]]), whole)
-        for sound, mask in zip(found, masks, strict=False):
-            sound[:, channel] = istft(mask * whole, length=len(mixture))
+    for start in range(0, len(mixture), _PIECE):
+        first = max(start - _BESIDE, 0)
+        around, inside = slice(first, start + _PIECE + _BESIDE), slice(start - first, start - first + _PIECE)
+        for channel in range(mixture.shape[1]):
+            whole = stft(mixture[around, channel])
+            parts = np.stack([stft(stem[around, channel]) for stem in stems])
+            masks = MASKS[kind](np.concatenate([parts, [whole - parts.sum(0)]]), whole)
+            for sound, mask in zip(found, masks, strict=False):
+                piece = istft(mask * whole, length=len(mixture[around]))[inside]
+                sound[start : start + _PIECE, channel] = piece
     return found
