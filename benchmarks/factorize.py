@@ -3,7 +3,7 @@
     python benchmarks/factorize.py [--updates 200] [--runs 3] [--json FILE]
 
 V is the magnitude spectrogram of the bundled song, 1025 bins x 2000 frames, float32. Both do as many multiplicative
-updates of W and H, in turns in the same run on one thread; ours with its start, which tries out some, and the loss
+updates of W and H, in turns in the same run on one thread, whose seconds count; ours with its start, which tries out some, and the loss
 after each update. scikit-learn starts from "nndsvda" and from "random", and the better of the two counts; each run has
 a seed of its own. Below 1 ours is less, or faster.
 """
@@ -31,7 +31,7 @@ def divergence(v, model):
 
 
 def by_scikit(v, rank, init, seed, updates):
-    """Divergence and seconds."""
+    """Divergence and seconds of the processor."""
     model = NMF(
         rank,
         solver="mu",
@@ -41,17 +41,17 @@ def by_scikit(v, rank, init, seed, updates):
         max_iter=updates,
         tol=0,
     )
-    started = time.perf_counter()
+    started = time.process_time()
     w = model.fit_transform(v)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return divergence(v, w @ model.components_), seconds
 
 
 def by_rtsep(v, rank, seed, updates):
-    """Divergence and seconds."""
-    started = time.perf_counter()
+    """Divergence and seconds of the processor."""
+    started = time.process_time()
     found = factorize(v, rank, iterations=updates, seed=seed)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return divergence(v, found.W @ found.H), seconds
 
 

@@ -51,20 +51,20 @@ def factorize(
 ) -> Factors:
     """Few templates W, and activations H, whose product is like V.
 
-    | `method` | What it does |
-    |---|---|
-    | `nmf` | Multiplicative updates of W and H. |
-    | `spa`, `snpa` | Frames that occur: the farthest from the space, or from the hull, of those before. |
-    | `xray`, `xray-dist`, `xray-rand`, `xray-greedy` | Frames that occur: extreme rays of the cone of all frames. |
-    | `greedy` | Frames that occur: the one that explains most of what is left, beside the hull of those before. |
-    | `nae`, `nae-adam`, `nae-projected` | An autoencoder, by multiplicative updates, Adam, or projected gradients. |
-    | `nmfd` | Templates that last some frames. |
+    The methods:
+
+    - "nmf": multiplicative updates of W and H
+    - "spa", "snpa": frames that occur, the farthest from the space, or from the hull, of those before
+    - "xray", "xray-dist", "xray-rand", "xray-greedy": frames that occur, extreme rays of the cone of all frames
+    - "greedy": frames that occur, the one that explains most of what the hull of those before leaves
+    - "nae", "nae-adam", "nae-projected": an autoencoder by multiplicative updates, by Adam, by projected gradients
+    - "nmfd": templates that last some frames
 
     Parameters
     ----------
     V : numbers from 0, (bins, frames), as of `abs(librosa.stft(y))`; what is float32 is computed in float32
     rank : templates to be found; with `given` ones it may be 0, and activations alone are found
-    method : a name of the table
+    method : a name of that list
     loss : "kl" (Kullback-Leibler; the default), "euclidean" (half the squared error) or "itakura-saito" (where zeros
         count as 1e-10 of the mean). Those that choose frames know the Euclidean alone
     start : W and H to begin with; either may be None. Zeros stay zero: harmonic templates, onsets and scores are such
@@ -105,7 +105,7 @@ def factorize(
         raise BadInput(f"iterations is {iterations} and stop is {stop}: neither may be below 0.")
     random = np.random.default_rng(seed)
     if method in SELECTIONS:
-        if loss not in (None, "euclidean") or start != (None, None):
+        if loss not in (None, "euclidean") or any(each is not None for each in start):
             raise BadInput(f"{method} chooses frames by squared errors and starts from none: leave loss and start out.")
         sounding = np.count_nonzero(matrix.any(0))
         if rank > sounding:
