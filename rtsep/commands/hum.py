@@ -72,7 +72,8 @@ def _find(options: argparse.Namespace) -> None:
 
 def _line(place: int, match: Match) -> str:
     semitones = round(match.semitones)
-    key = "the same key" if semitones == 0 else f"{abs(semitones)} semitones {'lower' if semitones < 0 else 'higher'}"
+    unit, way = "semitones" if abs(semitones) > 1 else "semitone", "lower" if semitones < 0 else "higher"
+    key = f"{abs(semitones)} {unit} {way}" if semitones else "the same key"
     when = f"{_clock(match.start_s)} to {_clock(match.end_s)}"
     return f"{place:4}  {match.score:.2f}  {when:16}  {key:19}  {os.path.relpath(match.song)}"
 
