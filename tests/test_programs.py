@@ -87,6 +87,7 @@ def data(tmp_path):
         ("lead.py", ["--seconds", "2"], 11, {"lead.md"}),  # mixture, three modes and true F0 twice, cascade, oracle
         ("rates.py", ["--seconds", "1", "--rates", "16000", "48000", "--items", "song"], 0, {"rates.md"}),
         ("melody.py", ["--seconds", "2", "--no-pyin"], 14, {"melody.md"}),  # seven of ours, three figures each
+        ("hum.py", ["--hums", "1", "--songs", "20"], 0, {"hum.md"}),
     ],
 )
 def test_a_benchmark_of_quality_prints_its_table(tmp_path, data, script, arguments, figures, files):

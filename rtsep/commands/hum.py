@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 
 from ..errors import BadInput
 from ..library import warm_up
@@ -57,10 +56,11 @@ def _find(options: argparse.Namespace) -> None:
     warm_up(tell)
     found = []
     for query in options.queries:
+        melody = contour(query)
         try:
-            matches = index.search(contour(query), options.top)
+            matches = index.search(melody, options.top)
         except BadInput as error:
-            raise BadInput(f"{error}" if query in str(error) else f"{query}: {error}") from error
+            raise BadInput(f"{query}: {error}") from error
         found.append({"query": query, "matches": [match._asdict() for match in matches]})
         if not options.json:
             say(query)
@@ -72,9 +72,10 @@ def _find(options: argparse.Namespace) -> None:
 
 def _line(place: int, match: Match) -> str:
     semitones = round(match.semitones)
-    key = "the same key" if semitones == 0 else f"{abs(semitones)} semitones {'lower' if semitones < 0 else 'higher'}"
+    unit, way = "semitones" if abs(semitones) > 1 else "semitone", "lower" if semitones < 0 else "higher"
+    key = f"{abs(semitones)} {unit} {way}" if semitones else "the same key"
     when = f"{_clock(match.start_s)} to {_clock(match.end_s)}"
-    return f"{place:4}  {match.score:.2f}  {when:16}  {key:19}  {os.path.relpath(match.song)}"
+    return f"{place:4}  {match.score:.2f}  {when:16}  {key:19}  {match.song}"
 
 
 def _clock(seconds: float) -> str:

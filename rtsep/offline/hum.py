@@ -92,7 +92,7 @@ class Index:
 
         Raises
         ------
-        BadInput : if less than 2 s of the query have a melody.
+        BadInput : if less than 3 s of the query have a melody.
         """
         names = list(self.songs)
         places = search([song.contour for song in self.songs.values()], query)

@@ -31,7 +31,7 @@ PER_SEMITONE = 4
 
 _OCTAVE = 12 * PER_SEMITONE
 _GAP = 255  # where pitch classes stand: no melody
-_LEAST, _MOST = 20, 150  # frames with a melody that a query needs, and frames of it that are looked at
+_LEAST, _MOST = 30, 150  # frames with a melody that a query needs, and frames of it that are looked at
 
 # Chosen on hums of recordings (benchmarks/hum.py), as tracked in their mixes. It matters little: whether costs grow as
 # the distance, its square or a Gaussian, and up to 1.5 or 2 semitones, moves the mean reciprocal rank by 0.02.
@@ -70,7 +70,7 @@ def search(contours: Sequence[Contour], query: Contour) -> list[Place]:
 
     Raises
     ------
-    BadInput : if less than 2 s of the query have a melody.
+    BadInput : if less than 3 s of the query have a melody.
     """
     query = _essence(query)
     if not contours:
@@ -130,19 +130,19 @@ class _Flat:
 
 
 def _essence(query: Contour) -> Contour:
-    """The query from its first to its last pitch, or the _MOST frames of it with the most."""
+    """The query, or the _MOST frames of it with the most melody, from the first pitch to the last."""
     voiced = np.flatnonzero(query)
     if len(voiced) < _LEAST:
         raise BadInput(
             f"{len(voiced) * STEP_S:.1f} s of melody are heard in the query: hum or whistle at least "
             f"{_LEAST * STEP_S:g} s, and nothing beside it."
         )
-    query = query[voiced[0] : voiced[-1] + 1]
     if len(query) > _MOST:
         counts = np.cumsum(np.append(0, query > 0))
         start = int(np.argmax(counts[_MOST:] - counts[:-_MOST]))
         query = query[start : start + _MOST]
-    return query
+        voiced = np.flatnonzero(query)
+    return query[voiced[0] : voiced[-1] + 1]
 
 
 _CLASSES = np.append(_GAP, np.arange(255) % _OCTAVE).astype(np.uint8)
