@@ -3,9 +3,9 @@
     python benchmarks/factorize.py [--updates 200] [--runs 3] [--json FILE]
 
 V is the magnitude spectrogram of the bundled song, 1025 bins x 2000 frames, float32. Both do as many multiplicative
-updates of W and H, in turns in the same run on one thread, whose seconds count; ours with its start, which tries out some, and the loss
-after each update. scikit-learn starts from "nndsvda" and from "random", and the better of the two counts; each run has
-a seed of its own. Below 1 ours is less, or faster.
+updates of W and H, in turns in the same run, on one thread, whose seconds of the processor count: ours with its start,
+which tries out some, and with the loss after each update. scikit-learn starts from "nndsvda" and from "random", and the
+better of the two counts; each run has a seed of its own. Below 1 ours is less, or faster.
 """
 
 import argparse

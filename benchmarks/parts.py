@@ -27,6 +27,7 @@ from items import items, means, read
 from table import RESULTS, publish, song, spread, write_json
 
 from rtsep.engine import Engine
+from rtsep.factorization import factorize
 from rtsep.factorization.clusters import k_means
 from rtsep.live.sampler import Sampler
 from rtsep.live.stream import Stream
@@ -76,9 +77,7 @@ def by_offline(examples, mix):
         part_of += [number] * COMPONENTS
     templates, transformed = np.concatenate(rows), spectra(mix)
     seen = magnitudes(transformed)
-    h = np.repeat(seen.sum(1, keepdims=True), len(templates), 1) / len(templates)
-    for _ in range(UPDATES):
-        h *= (seen / (h @ templates + 1e-9)) @ templates.T
+    h = factorize(seen.T, 0, given=templates.T, iterations=UPDATES).H.T
     models = np.stack([h[:, own] @ templates[own] for own in (np.array(part_of) == n for n in range(len(examples)))])
     return resynthesized(examples, models, transformed, len(mix))
 

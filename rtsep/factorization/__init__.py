@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput, unknown
-from .autoencoder import UPDATES, autoencoder
+from .autoencoder import UPDATES, train
 from .convolutive import nmfd
 from .divergences import LOSSES
 from .multiplicative import nmf
-from .separable import SELECTIONS, separable
+from .separable import SELECTIONS, factor_by_columns
 
 METHODS = ("nmf", *SELECTIONS, *UPDATES, "nmfd")
 """Of `factorize`."""
@@ -110,7 +110,7 @@ def factorize(
         sounding = np.count_nonzero(matrix.any(0))
         if rank > sounding:
             raise BadInput(f"the rank is {rank}, and {sounding} frames sound: choose at most so many.")
-        return Factors(*separable(matrix, rank, method, typical, random))
+        return Factors(*factor_by_columns(matrix, rank, method, typical, random))
     if length is not None and not 1 <= length <= frames:
         raise BadInput(f"the length is {length} frames: it must lie between 1 and the {frames} of V.")
     length = length or min(_LENGTH, frames)
@@ -126,7 +126,7 @@ def factorize(
     if method == "nmfd":
         return Factors(*nmfd(matrix, rank, w, h, length, loss, stop, iterations, random))
     allowed = None if mask is None else _matrix(mask, "mask", matrix.dtype, (rank, frames))
-    found = autoencoder(matrix, rank, w, h, allowed, method, loss, stop, iterations, random)
+    found = train(matrix, rank, w, h, allowed, method, loss, stop, iterations, random)
     return Factors(found.decoder, found.activations, found.losses)
 
 

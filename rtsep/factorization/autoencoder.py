@@ -54,7 +54,7 @@ class _Data(NamedTuple):
         return divergence(self.frames, decoder @ self.activations(encoder), self.loss, self.floor)
 
 
-def autoencoder(
+def train(
     V: Array,  # noqa: N803
     rank: int,
     decoder: Array | None,
@@ -74,8 +74,10 @@ def autoencoder(
     data = _Data(V, 1.0 if mask is None else mask, loss, floor_of(V))
     if decoder is None:
         decoder = best_start(np.ascontiguousarray(V.T), rank, V[:, :0], loss, random)
-    decoder = decoder / np.maximum(decoder.sum(0), _TINY)
-    if encoder is None:
+    decoder, sums = _unit(decoder)
+    if encoder is not None:
+        encoder = encoder * sums[:, np.newaxis]
+    else:
         encoder = np.linalg.pinv(decoder) if update == "nae-adam" else decoder.T * (V.sum() / (decoder.T @ V).sum())
     losses = [data.left(decoder, encoder)]
     step = UPDATES[update](data, decoder, encoder)
@@ -84,10 +86,16 @@ def autoencoder(
         losses.append(data.left(decoder, encoder))
         if settled(losses, stop):
             break
+    decoder, sums = _unit(decoder)
+    encoder = encoder * sums[:, np.newaxis]
+    return Autoencoder(decoder, encoder, data.activations(encoder), np.array(losses))
+
+
+def _unit(decoder: Array) -> tuple[Array, Array]:
+    """Columns that sum to 1, and what they summed to."""
     sums = decoder.sum(0)
     sums[sums == 0] = 1
-    decoder, encoder = decoder / sums, encoder * sums[:, np.newaxis]
-    return Autoencoder(decoder, encoder, data.activations(encoder), np.array(losses))
+    return decoder / sums, sums
 
 
 _Step = Callable[[Array, Array], tuple[Array, Array]]

@@ -70,7 +70,7 @@ SELECTIONS = {
 """`xray` is the selection that its paper calls max."""
 
 
-def separable(
+def factor_by_columns(
     V: Array,  # noqa: N803
     rank: int,
     method: str,
