@@ -36,7 +36,11 @@ def _add(options: argparse.Namespace) -> None:
         if not report.error and not report.kept:
             say(report.source)
 
-    reports = add_files(options.index, options.files, jobs=options.jobs, force=options.force, report=told)
+    try:
+        reports = add_files(options.index, options.files, jobs=options.jobs, force=options.force, report=told)
+    except KeyboardInterrupt:
+        tell("interrupted: what was followed is kept, and the same command goes on with the rest.")
+        raise
     # The one that decides the exit code comes last: a machine that cannot, before a file that makes no sense.
     errors = sorted((report.error for report in reports if report.error), key=lambda error: isinstance(error, OSError))
     kept = sum(report.kept for report in reports)
