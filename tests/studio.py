@@ -85,8 +85,17 @@ class Client:
         return self.heard
 
     def connect(self, source: str, target: str) -> None:
-        """Draw a cable between two ports."""
-        self._client.connect(source, target)
+        """Draw a cable between two ports; a program may have them a moment before it lets them be connected."""
+        from jack import JackErrorCode
+
+        end = time.monotonic() + 10
+        while True:
+            try:
+                return self._client.connect(source, target)
+            except JackErrorCode:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
 
     def ports(self) -> list[str]:
         """The names of all ports on the server."""
