@@ -5,8 +5,8 @@ the bands around, of the frame's level to those before, and the combs of the pit
 bass a band is a bin; above, four bins share one, which costs an ideal mask less than 0.1 dB.
 
 Where frames follow one another closely, parts of the spectrum take turns: each frame brings the masks of one of them up
-to date, and of those where the sound rises, as attacks cannot wait; the others are held for `_EVERY_S` at most. That
-takes half the work, and costs 0.05 dB of the drums.
+to date, and of those where the sound rises, as attacks cannot wait; the others are held for `_EVERY_S` at most. About
+half of the parts are asked for, and it costs 0.05 dB of the drums.
 
 Two convolutions along frequency stand between two layers within each band, trained on phase-sensitive masks (Erdogan,
 Hershey, Watanabe and Le Roux, "Phase-sensitive and recognition-boosted speech separation using deep recurrent neural
