@@ -26,6 +26,7 @@ from table import RESULTS, publish, write_json
 
 from rtsep.engine import Engine
 from rtsep.offline.evaluate import si_sdr
+from rtsep.offline.oracles import oracle
 from rtsep.offline.render import separate
 from rtsep.settings import MODES, Settings
 
@@ -40,9 +41,7 @@ def by_librosa(mix, window_size=2048):
 
 def by_oracle(one, other):
     """Two sounds (samples, channels) as well as a ratio mask can tell them apart in their sum."""
-    a, b = librosa.stft(one.T), librosa.stft(other.T)
-    spectrum, mask = a + b, np.abs(a) ** 2 / (np.abs(a) ** 2 + np.abs(b) ** 2 + 1e-20)
-    return [librosa.istft(spectrum * share, length=len(one)).T for share in (mask, 1 - mask)]
+    return oracle("ratio mask", [one, other], one + other)
 
 
 def measured(folder):

@@ -40,7 +40,8 @@ export class Core {
     this.masks = this.array("masks", (stems - 1) * info.bins);
     this.magnitude = this.array("magnitude", info.bins);
     this.edges = edges(info.bins, info.bin_hz);
-    this.activations = this.array("nmf.activations", info.pitches?.length ?? 0);
+    this.noteBands = (info.pitches ?? []).map(bandOf);
+    this.activations = this.array("nmf.activations", this.noteBands.length);
   }
 
   /** An array of the state, by its name. */
@@ -85,11 +86,8 @@ export class Core {
 
   /** How strong the templates of pitches sound, in each band; nothing without such. */
   notes() {
-    const { pitches = [], full_scale } = this.info, power = new Float32Array(pitches.length && BANDS);
-    pitches.forEach((pitch, i) => {
-      const band = bandOf(pitch);
-      power[band] = Math.max(power[band], (this.activations[i] / full_scale) ** 2);
-    });
+    const { full_scale } = this.info, power = new Float32Array(this.noteBands.length && BANDS);
+    this.noteBands.forEach((band, i) => (power[band] = Math.max(power[band], (this.activations[i] / full_scale) ** 2)));
     return power;
   }
 }
